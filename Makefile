@@ -1,0 +1,46 @@
+# make results/eval_night.json   everything, from set-up to the answer; any file under results/ works the same
+# make test                      set-up, format, lint, types, tests
+# VIDEOS=my/videos.tsv PARAMS=my/overlay.yaml CORES=8 may be added to the first.
+
+PYTHON ?= python3
+CORES ?= 8
+VIDEOS ?= data/videos.tsv
+PARAMS ?=
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONDONTWRITEBYTECODE = 1
+PIP = python -m pip install --quiet --constraint constraints.txt
+SNAKEMAKE = snakemake --cores $(CORES) --configfile params.yaml $(PARAMS) --config "videos=$(VIDEOS)" --
+
+results/%: .venv/weights FORCE
+	@$(SNAKEMAKE) $@
+
+.venv/ready: pyproject.toml constraints.txt
+	@echo "setting up .venv (once; some minutes)"
+	$(PYTHON) -m venv .venv
+	$(PIP) --editable '.[dev]'
+	$(PIP) --no-deps trackeval  # it asks for the OpenCV with a window system; the headless one serves it
+	@touch $@
+
+.venv/weights: .venv/ready $(wildcard data/weights/*.dvc .dvc/config)
+	dvc pull --quiet
+	@touch $@
+
+.PHONY: setup test format clean FORCE
+setup: .venv/weights
+
+test: .venv/weights
+	ruff format --check .
+	ruff check .
+	snakefmt --check Snakefile workflow
+	mypy
+	pytest
+
+format: .venv/ready
+	ruff format .
+	ruff check --fix .
+	snakefmt Snakefile workflow
+
+clean:
+	rm -rf results logs .snakemake
+
+FORCE:

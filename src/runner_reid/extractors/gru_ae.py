@@ -1,0 +1,226 @@
+"""How somebody runs and looks: a recurrent auto-encoder over the frames of a scene (S0, "GRU AE").
+
+The encoder reads a scene in order of time; the decoder reads it backwards, starting from the encoder's last
+state, and predicts each frame from those after it. That last state is the feature.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_sequence
+
+from runner_reid import networks, training
+from runner_reid.crops import SceneCrops
+from runner_reid.errors import InputError
+from runner_reid.extractors import by_scene
+
+CROPS = "person"
+LEARNED = True
+EXAMPLE = {"min_frames": 6, "initial_state": "zero"}
+EXAMPLE_TRAINING = {
+    **EXAMPLE,
+    **{"epochs": 1, "batch": 4, "learning_rate": 1e-3, "schedule": "constant", "validation_share": 0.2},
+}
+
+SIDE = 64
+"""Height and width of a frame in the network, in pixels."""
+WIDTH = 128
+"""Numbers in a feature."""
+
+
+class AutoEncoder(nn.Module):
+    """The network of S0: the frame encoder, two GRUs, the image decoder.
+
+    min_frames: shorter scenes are preceded by black frames up to this length, longer ones by none. So what a
+    scene gives does not depend on the others of its batch; as published, a batch with a longer scene pads all
+    to that one. The black frame is encoded once per batch, and batch statistics see it once; as published
+    they see every padding frame. initial_state: of the encoder, "zero", or, as published, "normal".
+    """
+
+    def __init__(self, *, min_frames: int, initial_state: str):
+        super().__init__()
+        if initial_state not in ("zero", "normal"):
+            raise InputError(f"initial_state: got {initial_state!r}, expected zero or normal; correct it")
+        self.min_frames, self.initial_state = min_frames, initial_state
+        layers: list[nn.Module] = []
+        for before, after, stride in ((3, 32, 1), (32, 64, 2), (64, 128, 2), (128, 256, 2), (256, 512, 2)):
+            layers += [
+                nn.Conv2d(before, after, 3, stride, 1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(inplace=True),
+            ]
+        del layers[-2]
+        self.frame_encoder = nn.Sequential(*layers, nn.Flatten(), nn.Linear(512 * 4 * 4, WIDTH))
+        self.encoder = nn.GRU(WIDTH, WIDTH)
+        self.decoder = nn.GRU(WIDTH, WIDTH)
+        layers = [nn.Linear(WIDTH, 512 * 4 * 4), nn.Unflatten(1, (512, 4, 4))]
+        for before, after in ((512, 256), (256, 128), (128, 64), (64, 32)):
+            layers += [
+                nn.ConvTranspose2d(before, after, 3, 2, 1, 1),
+                nn.BatchNorm2d(after),
+                nn.ReLU(inplace=True),
+            ]
+        self.image_decoder = nn.Sequential(*layers, nn.Conv2d(32, 3, 3, 1, 1), nn.Sigmoid())
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(
+        self, scenes: list[np.ndarray], *, generator: torch.Generator | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
+        """The pixels, and what the encoder makes of them.
+
+        scenes: B arrays (T, 64, 64, 3) uint8. Returns frames (sum of T, 3, 64, 64) in 0..1, the feature
+        (B, 128) of each scene, and its frames' codes (T, 128). generator: of the "normal" initial state.
+        """
+        black = np.zeros((1, SIDE, SIDE, 3), np.uint8)
+        device = next(self.parameters()).device
+        pixels = torch.from_numpy(np.concatenate([*scenes, black])).to(device).permute(0, 3, 1, 2) / 255
+        *codes, padding = self.frame_encoder(pixels).split([*map(len, scenes), 1])
+        padded = [
+            torch.cat([padding.expand(max(0, self.min_frames - len(code)), WIDTH), code]) for code in codes
+        ]
+        shape = (1, len(scenes), WIDTH)
+        zero = self.initial_state == "zero"
+        initial = torch.zeros(shape) if zero else torch.randn(shape, generator=generator)
+        feature = self.encoder(pack_sequence(padded, enforce_sorted=False), initial.to(device))[1][0]
+        return pixels[:-1], feature, codes
+
+    def errors(self, scenes: list[np.ndarray]) -> tuple[torch.Tensor, int]:
+        """The summed squared error of all frames predicted, and how many values they hold. Needs T >= 2.
+
+        Frame t is predicted from the true frames after it (teacher forcing), in reversed order of time.
+        """
+        pixels, feature, codes = self(scenes)
+        inputs = pack_sequence([code.flip(0)[:-1] for code in codes], enforce_sorted=False)
+        numbers = torch.arange(len(pixels), device=pixels.device).split([*map(len, scenes)])
+        targets = pack_sequence([number.flip(0)[1:] for number in numbers], enforce_sorted=False)
+        wanted = pixels[targets.data]
+        predicted = self.image_decoder(self.decoder(inputs, feature[None])[0].data)
+        return (predicted - wanted).square().sum(), wanted.numel()
+
+
+def extract(
+    scenes: Iterable[SceneCrops],
+    *,
+    min_frames: int,
+    initial_state: str,
+    state: dict[str, torch.Tensor],
+    device: torch.device,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The encoder's last state per scene. D = 128.
+
+    min_frames, initial_state: see `AutoEncoder`; "normal" is drawn from the scene's number, so it repeats (as
+    published it differs from run to run). state: what `train` made.
+    """
+    model = AutoEncoder(min_frames=min_frames, initial_state=initial_state)
+    model.load_state_dict(state)
+    model.eval().to(device)
+    features = {}
+    with torch.inference_mode():
+        for scene in scenes:
+            generator = torch.Generator().manual_seed(scene.scene)
+            features[scene.scene] = model([frames_of(scene)], generator=generator)[1][0].cpu().numpy()
+    return by_scene(features, width=WIDTH)
+
+
+def frames_of(scene: SceneCrops) -> np.ndarray:
+    """The crops of a scene as (T, 64, 64, 3) uint8; the aspect ratio is not kept."""
+    return np.stack([cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for image in scene.images])
+
+
+def train(
+    scenes: Iterable[SceneCrops],
+    *,
+    min_frames: int,
+    initial_state: str,
+    epochs: int,
+    batch: int,
+    learning_rate: float,
+    schedule: str,
+    validation_share: float,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path,
+    fingerprint: str,
+) -> tuple[AutoEncoder, Iterator[dict[str, float]]]:
+    """The network, and its history: drawing a row (see `training.run_epochs`) trains it one epoch more.
+
+    Adam on the mean squared error per value; a random `validation_share` of the scenes is held back. Rows:
+    train_loss, validation_loss, learning_rate (at the end of the epoch). Scenes of one frame teach nothing
+    and are left out. Keeps 12 KB per frame in memory, and while learning about 6 MB per frame of a batch.
+    schedule: see `rate`. Published: min_frames 47, normal, 500 epochs, batch 32, 1e-3, published, 0.2.
+    Raises InputError for an unknown schedule or fewer than two scenes.
+    """
+    data = [frames for frames in map(frames_of, scenes) if len(frames) > 1]
+    if len(data) < 2:
+        raise InputError(
+            f"gru_ae: expected two scenes of two frames or more to learn from, got {len(data)}; add a video"
+        )
+    order = np.random.default_rng(seed).permutation(len(data))
+    held = min(len(data) - 1, max(1, round(len(data) * validation_share)))
+    validation, trained = order[:held], order[held:]
+    steps = epochs * math.ceil(len(trained) / batch)
+    rate(schedule, 0, steps)
+    networks.seed_everything(seed)
+    model = AutoEncoder(min_frames=min_frames, initial_state=initial_state).to(device)
+    optimizer = torch.optim.Adam(model.parameters(), learning_rate)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(schedule, step, steps))
+
+    def train_epoch(epoch: int) -> dict[str, float]:
+        shuffled = np.random.default_rng(training.epoch_seed(seed, epoch)).permutation(trained)
+        model.train()
+        total, values = 0.0, 0
+        for part in _parts(shuffled, batch):
+            error, count = model.errors([data[i] for i in part])
+            optimizer.zero_grad()
+            (error / count).backward()
+            optimizer.step()
+            scheduler.step()
+            total, values = total + error.item(), values + count
+        model.eval()
+        with torch.no_grad():
+            errors = [model.errors([data[i] for i in part]) for part in _parts(validation, batch)]
+        return {
+            "train_loss": total / values,
+            "validation_loss": sum(error.item() for error, _ in errors) / sum(count for _, count in errors),
+            "learning_rate": optimizer.param_groups[0]["lr"],
+        }
+
+    choices = [min_frames, initial_state, epochs, batch, learning_rate, schedule, validation_share, seed]
+    rows = training.run_epochs(
+        model,
+        optimizer,
+        scheduler,
+        train_epoch=train_epoch,
+        epochs=epochs,
+        seed=seed,
+        checkpoint=checkpoint,
+        fingerprint=training.digest(fingerprint, choices, *data),
+    )
+    return model, rows
+
+
+def rate(schedule: str, step: int, steps: int) -> float:
+    """The share of the learning rate used at a step (batch) of `steps`.
+
+    "constant"; "cosine" falls to 0 at the end; "published" falls to a tenth after 20 batches (meant for
+    epochs, but stepped once per batch).
+
+    >>> [rate("cosine", step, 2) for step in (0, 1, 2)], [rate("published", step, 100) for step in (19, 20)]
+    ([1.0, 0.5, 0.0], [1.0, 0.1])
+    """
+    if schedule == "constant":
+        return 1.0
+    if schedule == "cosine":
+        return (1 + round(math.cos(math.pi * step / max(steps, 1)), 12)) / 2
+    if schedule == "published":
+        return 1.0 if step < 20 else 0.1
+    raise InputError(f"schedule: got {schedule!r}, expected constant, cosine or published; correct it")
+
+
+def _parts(numbers: np.ndarray, batch: int) -> list[np.ndarray]:
+    return [numbers[i : i + batch] for i in range(0, len(numbers), batch)]

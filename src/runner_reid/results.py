@@ -1,0 +1,104 @@
+"""What is known about a video in the end: `results/eval_{video}.json`."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from runner_reid import evaluation
+from runner_reid.files import atomic_path, sha256
+from runner_reid.labels import Labels, read_labels
+
+
+def read_session_labels(paths: list[str], files: list[str], frames: pl.DataFrame) -> Labels:
+    """The labels of a session, in its time. frames: table FRAMES. See `labels.read_labels`."""
+    clips = frames.group_by("file").agg(start=pl.col("time_s").min(), end=pl.col("time_s").max()).sort("file")
+    return read_labels(
+        [Path(path) for path in paths],
+        [Path(file).name for file in files],
+        clips["start"].to_list(),
+        clips["end"].to_list(),
+        frames["time_s"].to_numpy(),
+    )
+
+
+def evaluate_video(
+    video: str,
+    *,
+    scenes: pl.DataFrame,
+    labels: Labels,
+    scene_boxes: pl.DataFrame,
+    track_boxes: pl.DataFrame,
+    rankings: dict[str, dict[str, np.ndarray]],
+    identities: dict[str, pl.DataFrame],
+    provenance: dict,
+    match_iou: float,
+    tracking_iou: float,
+    non_runners: list[str],
+    paper: dict,
+    bootstrap: int,
+    seed: int,
+) -> dict:
+    """Every score of one video, as it is written to `results/eval_{video}.json`.
+
+    scenes: table SCENES. scene_boxes: columns scene, frame, x1..y2. track_boxes: columns frame, track, x1..y2.
+    rankings: arrays RANKING per system. identities: table IDENTITIES per system.
+    match_iou, tracking_iou: overlaps from which a scene is a labelled passage, a box a labelled box.
+    non_runners: names (without their number) of people who are no runners. paper: choices of `paper_scores`.
+    bootstrap: resamplings for the interval of mAP; larger makes it steadier. seed: of the resampling.
+    """
+    matches = evaluation.match_scenes(
+        scenes, labels.passes, scene_boxes=scene_boxes, label_boxes=labels.boxes, match_iou=match_iou
+    )
+    names = evaluation.scene_labels(scenes, labels.passes, matches)
+    appearances = dict(labels.passes.group_by("runner", maintain_order=True).len().iter_rows())
+    result = {
+        "video": video,
+        "scenes": evaluation.scene_scores(names, labels.passes, non_runners=non_runners),
+    }
+    if labels.boxes is not None:
+        result["tracking"] = evaluation.tracking_scores(labels.boxes, track_boxes, iou=tracking_iou)
+    result["systems"] = {
+        system: {
+            "paper": evaluation.paper_scores(
+                ranking["similarity"], ranking["allowed"], names, appearances, **paper
+            ),
+            "strict": evaluation.strict_scores(
+                ranking["similarity"],
+                ranking["allowed"],
+                names,
+                non_runners=non_runners,
+                bootstrap=bootstrap,
+                seed=seed,
+            ),
+            "identities": evaluation.identity_scores(
+                identities[system]["runner"].to_numpy(), names, non_runners=non_runners
+            ),
+        }
+        for system, ranking in rankings.items()
+    }
+    result["provenance"] = provenance
+    return result
+
+
+def write_json(result: dict, path: str | os.PathLike) -> None:
+    """Write a result as JSON, atomically. Raises ValueError for NaN: an undefined score is null."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def weights_sha256(paths: list[str]) -> dict[str, str]:
+    """The sha256 of each file of weights, by its name without suffix."""
+    return {Path(path).stem: sha256(path) for path in paths}
+
+
+def rule_seconds(folder: str | os.PathLike) -> dict[str, float]:
+    """The wall time of each rule, from Snakemake's benchmark files; jobs of one rule are added up."""
+    seconds: dict[str, float] = {}
+    for path in sorted(Path(folder).glob("*.tsv")):
+        rule = path.name.split(".")[0]
+        header, *rows = (line.split("\t") for line in path.read_text().splitlines())
+        seconds[rule] = round(seconds.get(rule, 0.0) + sum(float(row[header.index("s")]) for row in rows), 2)
+    return seconds

@@ -1,0 +1,201 @@
+"""Step 2: running scenes, each one passage of one runner (Suzuki et al., section 3.2)."""
+
+import logging
+from collections import Counter
+
+import numpy as np
+import polars as pl
+
+from runner_reid import gait
+from runner_reid.tables import SCENE_DETECTIONS, SCENES
+
+log = logging.getLogger(__name__)
+
+EDGE_PX = 2.0
+"""A box this close to the left or right edge of the picture is cut off by it."""
+SMOOTHING_S = 0.6
+"""Seconds over which a speed is measured: about two steps, so that swinging limbs cancel out."""
+
+
+def detections_of(tracks: pl.DataFrame, persons: pl.DataFrame, frames: pl.DataFrame) -> pl.DataFrame:
+    """Every tracked detection with what scenes and gaits are made from, sorted by track and frame.
+
+    Columns track, frame, person, time_s, file, picture_px (width of the picture), x1..y2, x (centre), width, height
+    (all px), inside (not cut off by the left or right edge).
+    """
+    joined = tracks.join(persons.drop("mask", "score"), on=["frame", "person"]).join(
+        frames.select("frame", "time_s", "file", picture_px="width"), on="frame"
+    )
+    return joined.select(
+        "track",
+        "frame",
+        "person",
+        "time_s",
+        "file",
+        "picture_px",
+        "x1",
+        "y1",
+        "x2",
+        "y2",
+        x=(pl.col("x1") + pl.col("x2")) / 2,
+        width=pl.col("x2") - pl.col("x1"),
+        height=pl.col("y2") - pl.col("y1"),
+        inside=(pl.col("x1") > EDGE_PX) & (pl.col("x2") < pl.col("picture_px") - EDGE_PX),
+    ).sort("track", "frame")
+
+
+def build_scenes(
+    detections: pl.DataFrame,
+    *,
+    stitch_s: float,
+    stitch_distance: float,
+    min_length_s: float,
+    min_aspect: float,
+    max_aspect: float,
+    min_height_px: float,
+    min_crossing: float,
+    min_straightness: float,
+    min_speed: float,
+    directions: list[str],
+    min_cadence: float,
+    max_cadence: float,
+    min_strength: float,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Passages out of tracks: tables SCENES and SCENE_DETECTIONS.
+
+    detections: as from `detections_of`.
+    stitch_s, stitch_distance: a track that starts within this time of another's end, and within this many body
+        heights of where the other was heading, is the same passage. Larger mends more breaks and joins strangers.
+    min_length_s: shorter passages are dropped.
+    min_aspect, max_aspect: median width / height of the crops outside of these is no whole runner.
+    min_height_px: smaller people are too far away.
+    min_crossing: share of the picture's width that must be crossed. min_straightness: net over total horizontal way.
+    min_speed: horizontal speed in body heights per second from which a person is running. A passage is the longest
+        running part of a track: standing, kneeling and walking before or after it are cut off.
+    directions: of `left`, `right`.
+    min_cadence, max_cadence, min_strength: see `gait.step_period`.
+    """
+    stitched = _stitch(detections, stitch_s=stitch_s, stitch_distance=stitch_distance)
+    parts = [_running_part(part, min_speed) for _, part in stitched.group_by("track", maintain_order=True)]
+    dropped: Counter[str] = Counter()
+    kept, rows = [], []
+    for part in parts:
+        if not part.height:
+            dropped["not crossing"] += 1
+            continue
+        measured = _measure(part)
+        reason = (
+            "length"
+            if measured["end_s"] - measured["start_s"] < min_length_s
+            else "crop shape"
+            if not (min_aspect <= measured["aspect"] <= max_aspect and measured["height"] >= min_height_px)
+            else "not crossing"
+            if measured["crossing"] < min_crossing
+            or measured["straightness"] < min_straightness
+            or measured["direction"] not in directions
+            else None
+        )
+        log.debug("%s -> %s", measured, reason or "scene")
+        if reason:
+            dropped[reason] += 1
+            continue
+        period = gait.step_period(
+            part["time_s"].to_numpy(),
+            part["width"].to_numpy().astype(float),
+            min_cadence=min_cadence,
+            max_cadence=max_cadence,
+            min_strength=min_strength,
+        )
+        rows.append({**{name: measured[name] for name in SCENES.columns if name in measured}, "cadence": 60 / period})
+        kept.append(part)
+    log.info("%d scenes; dropped by length %d, by crop shape %d, by not crossing %d", len(rows), *(
+        dropped[reason] for reason in ("length", "crop shape", "not crossing")
+    ))
+    order = sorted(range(len(rows)), key=lambda i: (rows[i]["start_s"], rows[i]["track"]))
+    scenes = SCENES.frame([{"scene": scene, **rows[i]} for scene, i in enumerate(order)])
+    parts = [kept[i].with_columns(scene=pl.lit(scene, pl.Int32)) for scene, i in enumerate(order)]
+    found = pl.concat(parts) if parts else detections.with_columns(scene=pl.lit(0, pl.Int32)).clear()
+    return scenes, found.select(SCENE_DETECTIONS.schema.names())
+
+
+def _measure(part: pl.DataFrame) -> dict:
+    """What a passage is judged by, from its detections in order of time."""
+    time_s, x, height = (part[name].to_numpy().astype(float) for name in ("time_s", "x", "height"))
+    net, way = x[-1] - x[0], np.abs(np.diff(x)).sum()
+    return {
+        "track": int(part["track"][0]),
+        "first_frame": int(part["frame"][0]),
+        "last_frame": int(part["frame"][-1]),
+        "start_s": time_s[0],
+        "end_s": time_s[-1],
+        "direction": "right" if net >= 0 else "left",
+        "speed": float(np.median(np.abs(_velocity(part)))),
+        "aspect": float((part["width"] / part["height"]).median()),
+        "height": float(np.median(height)),
+        "crossing": abs(net) / part["picture_px"][0],
+        "straightness": abs(net) / way if way else 0.0,
+    }
+
+
+def _velocity(part: pl.DataFrame) -> np.ndarray:
+    """(T,) horizontal velocity of the detections of a track, smoothed over SMOOTHING_S, in body heights per second.
+
+    The body height is the 90 % quantile of the box heights: who kneels or bends is not smaller for it.
+    """
+    time_s, x = part["time_s"].to_numpy(), part["x"].to_numpy().astype(float)
+    before, after = (np.clip(time_s + side * SMOOTHING_S / 2, time_s[0], time_s[-1]) for side in (-1, 1))
+    moved = np.interp(after, time_s, x) - np.interp(before, time_s, x)
+    return moved / np.maximum(after - before, 1e-9) / float(np.quantile(part["height"].to_numpy(), 0.9))
+
+
+def _running_part(part: pl.DataFrame, min_speed: float) -> pl.DataFrame:
+    """The longest stretch of a track that runs one way, with the frames beside it that the picture's edge cuts off."""
+    velocity = _velocity(part)
+    runs = np.where(np.abs(velocity) >= min_speed, np.sign(velocity), 0)
+    edges = np.flatnonzero(np.diff(runs)) + 1
+    stretches = [span for span in np.split(np.arange(len(runs)), edges) if runs[span[0]]]
+    if not stretches:
+        return part.clear()
+    x = part["x"].to_numpy()
+    longest = max(stretches, key=lambda span: abs(x[span[-1]] - x[span[0]]))
+    first, last = longest[0], longest[-1]
+    inside = part["inside"].to_numpy()
+    while first > 0 and not inside[first - 1]:
+        first -= 1
+    while last < len(inside) - 1 and not inside[last + 1]:
+        last += 1
+    return part[int(first) : int(last) + 1]
+
+
+def _stitch(detections: pl.DataFrame, *, stitch_s: float, stitch_distance: float) -> pl.DataFrame:
+    """Give a track that goes on where another one of the same file broke off the other's number."""
+    parts = detections.partition_by("track", maintain_order=True)
+    ends = sorted(parts, key=lambda part: part["time_s"][0])
+    heads: list[pl.DataFrame] = []
+    for part in ends:
+        fitting = [
+            (gap, i)
+            for i, head in enumerate(heads)
+            if (gap := _gap(head, part, stitch_s)) is not None and gap <= stitch_distance
+        ]
+        if fitting:
+            i = min(fitting)[1]
+            heads[i] = pl.concat([heads[i], part.with_columns(track=pl.lit(heads[i]["track"][0], pl.Int32))])
+        else:
+            heads.append(part)
+    return pl.concat(heads).sort("track", "frame") if heads else detections
+
+
+def _gap(head: pl.DataFrame, part: pl.DataFrame, stitch_s: float) -> float | None:
+    """Body heights between where `head` was heading and where `part` starts; None if it cannot go on there."""
+    wait = part["time_s"][0] - head["time_s"][-1]
+    if not 0 < wait <= stitch_s or head["file"][0] != part["file"][0] or head.height < 3 or part.height < 3:
+        return None
+    before, after = head.tail(10), part.head(10)
+    pace = [
+        (rows["x"][-1] - rows["x"][0]) / (rows["time_s"][-1] - rows["time_s"][0]) for rows in (before, after)
+    ]
+    height = float(pl.concat([before, after])["height"].median() or 1.0)
+    miss = head["x"][-1] + np.mean(pace) * wait - part["x"][0]
+    drift = (pace[0] - pace[1]) * 0.25
+    return float(np.hypot(miss, drift)) / height

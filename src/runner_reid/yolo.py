@@ -1,0 +1,201 @@
+"""YOLOv8 through ultralytics: build, load, predict and train, without its settings, downloads or trackers of runs.
+
+Our own weights are plain tensors (`weights.py`); a foreign `.pt` is a pickle and loads only if its sha256 is pinned.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+os.environ.setdefault("YOLO_CONFIG_DIR", str(Path(tempfile.gettempdir()) / f"runner_reid_yolo_{os.getuid()}"))
+
+import cv2
+import numpy as np
+import torch
+
+from runner_reid.masks import outward
+from runner_reid.networks import prepare_torchvision, seed_everything
+from runner_reid.training import run_epochs
+from runner_reid.weights import card_path, check_pinned, load_weights
+
+prepare_torchvision()
+
+from ultralytics import YOLO  # noqa: E402 - needs the operators that prepare_torchvision provides
+from ultralytics.engine.results import Results  # noqa: E402
+from ultralytics.nn.tasks import DetectionModel, SegmentationModel  # noqa: E402
+
+LOSS_GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, overlap_mask=True)
+"""ultralytics' defaults for the weights of the terms of the YOLOv8 loss."""
+
+Example = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""image (H, W, 3) uint8 RGB; boxes (M, 4) xyxy px; label map (H, W) uint8: 0 background, i + 1 the mask of box i."""
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What one picture holds.
+
+    xyxy: (M, 4) float32 px. score: (M,) float32. masks: M arrays (h, w) bool, each the mask inside its box
+    rounded outwards; empty for a network without masks.
+    """
+
+    xyxy: np.ndarray
+    score: np.ndarray
+    masks: list[np.ndarray]
+
+
+def build(architecture: str) -> DetectionModel:
+    """An untrained YOLOv8 for one class, e.g. `yolov8n-seg` (boxes and masks) or `yolov8n` (boxes)."""
+    kind = SegmentationModel if architecture.endswith("-seg") else DetectionModel
+    model = kind(cfg=f"{architecture}.yaml", nc=1, verbose=False)
+    model.args = LOSS_GAINS
+    return model
+
+
+def load(architecture: str, path: str, *, sha256: str, training: dict) -> YOLO:
+    """A network ready to detect: our own weights (they have a card), or a checkpoint of ultralytics.
+
+    sha256: what is pinned for `path`, "" if nothing is. training: params that our own weights must agree with.
+    Raises InputError for weights that are damaged, of other params, or a pickle that nobody pinned.
+    """
+    if card_path(path).is_file():
+        return predictor(architecture, load_weights(path, params=training))
+    check_pinned(path, sha256=sha256 or None)
+    return YOLO(path, verbose=False)
+
+
+def predictor(architecture: str, state: dict[str, torch.Tensor]) -> YOLO:
+    """Our own weights, ready to detect."""
+    model = build(architecture)
+    model.load_state_dict(state)
+    network = YOLO(f"{architecture}.yaml", verbose=False)
+    model.names = {0: "person"}
+    network.model = model.eval().to(memory_format=torch.channels_last)
+    return network
+
+
+def detect(
+    network: YOLO, images: list[np.ndarray], *, size: int, min_score: float, match_iou: float, device: str
+) -> list[Detections]:
+    """Detections of class 0 in RGB images of one session.
+
+    size: pixels of the longer side at the network's input; larger finds smaller people and costs time.
+    min_score: weaker detections are dropped. match_iou: of two boxes that overlap more, the weaker is dropped.
+    """
+    results = network.predict(
+        [image[..., ::-1] for image in images],
+        imgsz=size,
+        conf=min_score,
+        iou=match_iou,
+        classes=[0],
+        device=device,
+        verbose=False,
+        save=False,
+    )
+    return [_detections(result) for result in results]
+
+
+def train(
+    architecture: str,
+    initial: dict[str, torch.Tensor],
+    examples: Callable[[np.random.Generator], Iterator[Example]],
+    *,
+    epochs: int,
+    batch: int,
+    learning_rate: float,
+    weight_decay: float,
+    batches_per_epoch: int,
+    seed: int,
+    device: str,
+    checkpoint: Path,
+    fingerprint: str,
+) -> tuple[DetectionModel, Iterator[dict]]:
+    """A YOLOv8 and the epochs of its training, as history rows; the network is trained once they are used up.
+
+    initial: tensors to start from; those whose name and shape fit are taken over, the others start at random.
+    examples: given a random generator, yields augmented examples of one size without end.
+    Loss: YOLOv8's (box, class, distribution focal and, for `-seg`, mask). AdamW under a one-cycle schedule.
+    A killed training resumes from `checkpoint` to the same result.
+    """
+    seed_everything(seed)
+    model = build(architecture).to(device, memory_format=torch.channels_last)
+    own = model.state_dict()
+    fitting = {name: value for name, value in initial.items() if name in own and own[name].shape == value.shape}
+    model.load_state_dict({**own, **fitting})
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=learning_rate, total_steps=epochs * batches_per_epoch, pct_start=0.15
+    )
+
+    def train_epoch(epoch: int) -> dict:
+        model.train()
+        source = examples(np.random.default_rng([seed, epoch]))
+        totals: dict[str, float] = {}
+        for _ in range(batches_per_epoch):
+            collated = collate([next(source) for _ in range(batch)], device)
+            losses, terms = model(collated)
+            optimizer.zero_grad()
+            losses.sum().backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+            optimizer.step()
+            schedule.step()
+            for name, value in {"loss": losses.detach().sum() / batch, **terms}.items():
+                totals[name] = totals.get(name, 0.0) + float(value) / batches_per_epoch
+        return totals
+
+    rows = run_epochs(
+        model,
+        optimizer,
+        schedule,
+        train_epoch=train_epoch,
+        epochs=epochs,
+        seed=seed,
+        checkpoint=checkpoint,
+        fingerprint=fingerprint,
+    )
+    return model, rows
+
+
+def collate(examples: list[Example], device: str) -> dict[str, torch.Tensor]:
+    """Examples of one size as the batch that YOLOv8's loss reads (boxes centre and size, relative)."""
+    height, width = examples[0][0].shape[:2]
+    images = np.stack([image for image, _, _ in examples])
+    masks = np.stack([cv2.resize(m, (width // 4, height // 4), interpolation=cv2.INTER_NEAREST) for _, _, m in examples])
+    boxes = np.concatenate([box.reshape(-1, 4) for _, box, _ in examples]).astype(np.float32)
+    centres = np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
+    index = np.concatenate([np.full(len(box), i, np.float32) for i, (_, box, _) in enumerate(examples)])
+    return {
+        "img": torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255,
+        "batch_idx": torch.from_numpy(index).to(device),
+        "cls": torch.zeros(len(boxes), 1, device=device),
+        "bboxes": torch.from_numpy(centres / np.array([width, height, width, height], np.float32)).to(device),
+        "masks": torch.from_numpy(masks).to(device),
+    }
+
+
+def _detections(result: Results) -> Detections:
+    height, width = result.orig_shape
+    order = np.lexsort((result.boxes.xyxy[:, 0].cpu().numpy(), -result.boxes.conf.cpu().numpy()))
+    xyxy = np.clip(result.boxes.xyxy.cpu().numpy()[order], 0, [width, height, width, height]).astype(np.float32)
+    score = result.boxes.conf.cpu().numpy()[order].astype(np.float32)
+    if result.masks is None:
+        return Detections(xyxy, score, [])
+    masks = result.masks.data.cpu().numpy()[order]
+    return Detections(xyxy, score, [_inside(m, box, (height, width)) for m, box in zip(masks, xyxy, strict=True)])
+
+
+def _inside(mask: np.ndarray, box: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The part of a mask at the network's (letterboxed) resolution inside a box of the picture, at its resolution."""
+    from runner_reid.masks import outward
+
+    x1, y1, x2, y2 = outward(box)
+    scale = min(mask.shape[0] / shape[0], mask.shape[1] / shape[1])
+    left, upper = (mask.shape[1] - shape[1] * scale) / 2, (mask.shape[0] - shape[0] * scale) / 2
+    to_network = np.array([[scale, 0, left + (x1 + 0.5) * scale - 0.5], [0, scale, upper + (y1 + 0.5) * scale - 0.5]])
+    soft = cv2.warpAffine(
+        mask.astype(np.float32), to_network, (x2 - x1, y2 - y1), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    )
+    return soft > 0.5

@@ -1,0 +1,115 @@
+# Everything that is not a rule: the sheets, the checks, and where things are.
+import os
+from pathlib import Path
+
+import pandas as pd
+from snakemake.utils import validate
+
+from runner_reid import extractors
+from runner_reid.provenance import digest, fingerprint
+from runner_reid.sheets import read_sheet, video_files
+
+
+validate(config, "../schemas/params.schema.yaml")
+
+videos = read_sheet(config.get("videos", "data/videos.tsv"))
+validate(videos, "../schemas/videos.schema.yaml")
+sources = read_sheet("data/sources.tsv")
+validate(sources, "../schemas/sources.schema.yaml")
+
+videos = videos.set_index("video", drop=False)
+TEST_VIDEOS = videos.index[videos["role"] == "test"].tolist()
+CONDITIONS = sorted(set(videos["condition"]))
+
+
+wildcard_constraints:
+    video="|".join(videos.index),
+    corpus="|".join(["all", *CONDITIONS]),
+    extractor="|".join(config["extractors"]),
+    system="|".join(config["systems"]),
+
+
+scattergather:
+    time_range=4,
+
+
+def files_of(wildcards):
+    """The video files of a session, in order."""
+    return video_files(videos.loc[wildcards.video, "files"])
+
+
+def labels_of(wildcards):
+    """The files of labels of a video."""
+    return [path for path in videos.loc[wildcards.video, "labels"].split(",") if path]
+
+
+def corpus_videos(corpus, role):
+    """The names of the videos that a corpus (a condition, or `all`) is made of."""
+    return videos.index[(videos["role"] == role) & ((videos["condition"] == corpus) | (corpus == "all"))].tolist()
+
+
+def of_corpus(pattern, role="train"):
+    """An input function: `pattern` for every video of the corpus in the wildcards."""
+    return lambda wildcards: expand(pattern, video=corpus_videos(wildcards.corpus, role))
+
+
+def weights_of(name):
+    """An input function: the weights called `name` for a video; given ones win over our own."""
+    return lambda wildcards: config["pretrained"].get(name) or own_weights_of(name)(wildcards)
+
+
+def own_weights_of(name):
+    """An input function: our own weights called `name` for a video or corpus; promoted ones win over trained ones."""
+
+    def path(wildcards):
+        shared = config["training"][name]["shared"]
+        corpus = "all" if shared else wildcards.get("corpus") or videos.loc[wildcards.video, "condition"]
+        promoted = f"data/weights/{corpus}/{name}.pt"
+        return promoted if Path(promoted).exists() else f"results/weights/{corpus}/{name}.pt"
+
+    return path
+
+
+def training_choices(name):
+    """What the training of `name` is called with: its section without what the workflow itself reads."""
+    return {key: value for key, value in config["training"][name].items() if key != "shared"}
+
+
+def training_run(name, code):
+    """A params function: the choices of `models.start`."""
+    return lambda wildcards: {
+        "checkpoint": f"results/weights/{wildcards.corpus}/{name}.checkpoint",
+        "code": code,
+        "choices": config["training"][name],
+    }
+
+
+def card_of(name):
+    """A params function: what the card of the weights `name` says besides data and scores."""
+    return lambda wildcards: {
+        "name": name,
+        "command": f"snakemake --cores 8 results/weights/{wildcards.corpus}/{name}.pt",
+        "params": config["training"][name],
+    }
+
+
+def pinned_sha256(name):
+    """A params function: the sha256 that data/sources.tsv pins for given weights, "" for our own."""
+    return lambda wildcards: sources.set_index("path")["sha256"].get(config["pretrained"].get(name), "")
+
+
+def method_of(wildcards):
+    """The method of an extractor of the catalogue."""
+    return config["extractors"][wildcards.extractor]["method"]
+
+
+def declared_by(wildcards):
+    """What that method says of itself: which crops it reads, whether it is learned."""
+    return extractors.declared(method_of(wildcards))
+
+
+def used_weights(wildcards):
+    """The weights that the results of a video depend on."""
+    names = ["persons", "shoes", *(["runners"] if config["runners"]["method"] == "efficientnet" else [])]
+    chosen = {name for system in config["evaluation"]["systems"] for name in config["systems"][system]["weights"]}
+    return [weights_of(name)(wildcards) for name in [*names, *sorted(chosen & set(config["training"]))]]
