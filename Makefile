@@ -25,7 +25,7 @@ results/%: .venv/weights FORCE
 	dvc pull --quiet
 	@touch $@
 
-.PHONY: setup test format clean FORCE
+.PHONY: setup test format docs promote clean FORCE
 setup: .venv/weights
 
 test: .venv/weights
@@ -39,6 +39,18 @@ format: .venv/ready
 	ruff format .
 	ruff check --fix .
 	snakefmt Snakefile workflow
+
+docs: .venv/ready  # the pages that are made from the code
+	python -m runner_reid.tables > docs/tables.md
+
+promote: .venv/ready  # trained weights become the ones that are used
+	for corpus in results/weights/*/; do \
+	  mkdir -p data/weights/$$(basename $$corpus) && \
+	  cp $$corpus*.pt $$corpus*.json data/weights/$$(basename $$corpus)/ && \
+	  dvc add --quiet data/weights/$$(basename $$corpus) || exit 1; \
+	done
+	dvc push --quiet
+	@touch .venv/weights
 
 clean:
 	rm -rf results logs .snakemake

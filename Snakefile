@@ -25,7 +25,8 @@ rule all:
     default_target: True
     input:
         expand("results/eval_{video}.json", video=TEST_VIDEOS),
-
+        expand("results/report_{video}.html", video=TEST_VIDEOS),
+        expand("results/laps_{video}.csv", video=TEST_VIDEOS),
 
 
 localrules:

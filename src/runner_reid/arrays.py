@@ -2,12 +2,17 @@
 
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
 from runner_reid.errors import InputError
 from runner_reid.files import atomic_path
+
+
+_DAMAGE = (OSError, EOFError, ValueError, TypeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged NPZ file can raise."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,8 @@ class Arrays:
             fits = fits and all(sizes.setdefault(axis, n) == n for axis, n in zip(axes, array.shape, strict=True))
             if not fits:
                 raise InputError(
-                    f"arrays {self.name}: {name} must be of kind {kind} with axes {axes}, got {array.dtype} {array.shape}"
+                    f"arrays {self.name}: expected {name} of kind {kind} with axes {axes}, "
+                    f"got {array.dtype} {array.shape}"
                 )
         return given
 
@@ -41,8 +47,10 @@ class Arrays:
         try:
             with np.load(path, allow_pickle=False) as file:
                 found = self.check(dict(file))
-        except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        except _DAMAGE as error:
             raise InputError(f"{path}: expected an NPZ file {self.name} ({error}); delete it and run again") from error
+        except InputError as error:
+            raise InputError(f"{path}: {error}; delete it and run again") from error
         if scene is not None and not np.array_equal(found["scene"], scene):
             raise InputError(f"{path}: its scenes are not those of the table of scenes; delete it and run again")
         return found

@@ -6,7 +6,7 @@ import numpy as np
 
 def vary_light(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """A (H, W, 3) uint8 picture with random contrast, brightness, colour cast, blur and noise."""
-    values = image.astype(np.float32) * generator.uniform(0.6, 1.4) * generator.uniform(0.85, 1.15, 3)
+    values: np.ndarray = image * (generator.uniform(0.6, 1.4) * generator.uniform(0.85, 1.15, 3)).astype(np.float32)
     values += generator.uniform(-25, 25)
     if generator.random() < 0.2:
         values = cv2.GaussianBlur(values, (0, 0), generator.uniform(0.4, 1.2))

@@ -19,7 +19,7 @@ def classify_runners(
     method: str,
     efficientnet: dict,
     speed: dict,
-    weights: list[str],
+    weights: str | list[str],
     training: dict,
     tracking: dict,
     device: str,
@@ -29,7 +29,8 @@ def classify_runners(
     frames, persons: tables FRAMES, PERSONS; crops_path: a file PERSON_CROPS.
     method: `efficientnet` (by crop, needs weights trained with `training`), `speed` (by track, tracked with
     `tracking`, no weights) or `all` (everybody). efficientnet, speed: choices of `runners.score_by_network`,
-    `runners.score_by_speed`. Raises InputError for another method, and for a video without any person.
+    `runners.score_by_speed`. weights: the path of the network's, else empty.
+    Raises InputError for another method, and for a video without any person.
     """
     if method not in METHODS:
         raise InputError(f"runners.method: got {method!r}, expected one of {', '.join(METHODS)}; correct params.yaml")
@@ -40,7 +41,7 @@ def classify_runners(
         )
     everyone = score_all(persons)
     if method == "efficientnet":
-        state = load_weights(weights[0], params=training)
+        state = load_weights(str(weights), params=training)
         sizes = {name: training[name] for name in ("backbone", "size")}
         return score_by_network(crops_path, state=state, device=choose_device(device), **sizes, **efficientnet)
     if method == "speed":

@@ -32,7 +32,7 @@ def encode_crop(image_rgb: np.ndarray, mask: np.ndarray, *, max_height: int, qua
     A larger `quality` (1..100) keeps more colour detail and costs bytes.
     """
     height, width = mask.shape
-    alpha = mask.astype(np.uint8) * 255
+    alpha: np.ndarray = mask.astype(np.uint8) * 255
     if height > max_height:
         size = (max(1, round(width * max_height / height)), max_height)
         image_rgb = cv2.resize(image_rgb, size, interpolation=cv2.INTER_AREA)
@@ -43,7 +43,7 @@ def encode_crop(image_rgb: np.ndarray, mask: np.ndarray, *, max_height: int, qua
 
 def decode_crop(image: bytes) -> tuple[np.ndarray, np.ndarray]:
     """(H, W, 3) uint8 RGB with black background, and (H, W) bool mask (all True without alpha channel)."""
-    decoded = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_UNCHANGED)
+    decoded = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_UNCHANGED) if image else None
     if decoded is None:
         raise InputError(f"a crop of {len(image)} bytes is no image; delete the file of crops and run again")
     if decoded.ndim == 2:
@@ -73,10 +73,11 @@ def read_person_scenes(path: str | Path, sequences: pl.DataFrame) -> Iterator[Sc
         scene = row["scene"]
         waiting.setdefault(scene, []).append((row["position"], image, mask))
         if len(waiting[scene]) == missing[scene]:
+            del missing[scene]
             ordered = sorted(waiting.pop(scene), key=lambda part: part[0])
             yield SceneCrops(scene, [part[1] for part in ordered], [part[2] for part in ordered])
-    if waiting:
-        raise InputError(f"{path}: lacks crops of scenes {sorted(waiting)[:5]}; delete it and run again")
+    if missing:
+        raise InputError(f"{path}: lacks crops of scenes {sorted(missing)[:5]}; delete it and run again")
 
 
 def read_shoe_scenes(path: str | Path) -> Iterator[SceneCrops]:

@@ -17,7 +17,7 @@ def average_precision(truth: list[Example], found: list[Detections]) -> dict[str
 
     truth, found: one entry per picture. `box` and `mask` are the mean over IoU .50 to .95, `box50` at .50.
     """
-    scores = {}
+    scores: dict[str, float] = {}
     masks = any(len(detections.masks) for detections in found) and any(labels.any() for _, _, labels in truth)
     for kind in ("bbox", "segm") if masks else ("bbox",):
         with contextlib.redirect_stdout(io.StringIO()):
@@ -37,16 +37,21 @@ def average_precision(truth: list[Example], found: list[Detections]) -> dict[str
 
 
 def _dataset(truth: list[Example], kind: str) -> dict:
-    annotations = []
+    annotations: list[dict] = []
     for image, (_, boxes, labels) in enumerate(truth):
         for number, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
-            entry = {"image_id": image, "category_id": 1, "iscrowd": 0, "id": len(annotations) + 1}
+            entry: dict = {"image_id": image, "category_id": 1, "iscrowd": 0, "id": len(annotations) + 1}
             entry |= {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1)}
             if kind == "segm":
                 entry["segmentation"] = coco_mask.encode(np.asfortranarray(labels == number + 1, dtype=np.uint8))
             annotations.append(entry)
     images = [{"id": i, "height": labels.shape[0], "width": labels.shape[1]} for i, (_, _, labels) in enumerate(truth)]
-    return {"info": {}, "images": images, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
+    return {
+        "info": {},
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "object"}],
+    }
 
 
 def _results(truth: list[Example], found: list[Detections], kind: str) -> list[dict]:

@@ -17,7 +17,7 @@ def extract_features(
     scenes: pl.DataFrame,
     sequences: pl.DataFrame,
     crops_path: str | Path,
-    weights: list[str],
+    weights: str | list[str],
     training: dict,
     device: str,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -25,12 +25,12 @@ def extract_features(
 
     choices: the entry: its `method`, the `metric` its features are compared by, and what its `extract` takes.
     scenes, sequences: tables SCENES, SEQUENCES. crops_path: a file PERSON_CROPS or SHOE_CROPS, as the method declares.
-    weights: of a learned method, one path; `training` is what they were trained with.
+    weights: the path of a learned method's, else empty; `training` is what they were trained with.
     """
     module = extractors.get(choices["method"])
     own = {name: value for name, value in choices.items() if name not in ("method", "metric")}
     if module.LEARNED:
-        own |= {"state": load_weights(weights[0], params=training), "device": choose_device(device)}
+        own |= {"state": load_weights(str(weights), params=training), "device": choose_device(device)}
     crops = read_person_scenes(crops_path, sequences) if module.CROPS == "person" else read_shoe_scenes(crops_path)
     scene, feature = module.extract(crops, **own)
     return extractors.with_missing(scene, feature, scenes["scene"].to_numpy())

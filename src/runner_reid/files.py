@@ -30,5 +30,5 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
 def sha256(path: str | os.PathLike) -> str:
     """The sha256 of a file, as hexadecimal text."""
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,5 +1,6 @@
 """Step 1: decode, and choose the frames anyone could be in. No frame is ever written to disk."""
 
+import itertools
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,32 +18,73 @@ log = logging.getLogger(__name__)
 
 SEEK_S = 2.0
 """A gap between wanted frames longer than this is jumped over by seeking; a shorter one is decoded through."""
+SEEK_BACK_S = (0.0, 1.0, 10.0, 100.0)
+"""How long before a wanted frame to seek, one after the other: a seek may end at a keyframe that is shown after it."""
+
+MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"meta", b"pnot"}
+"""Kinds of boxes that stand before the pictures of an mp4 or mov file, and that of the pictures."""
 
 
 @dataclass
 class Clip:
-    """One open video file."""
+    """One open video file.
+
+    counted: it keeps no times of presentation (an AVI with B-frames), so that frames are counted and never sought.
+    """
 
     path: Path
     container: av.container.InputContainer
     stream: av.VideoStream
+    counted: bool
 
-    def decode(self) -> Iterator[av.VideoFrame]:
-        """Frames in order of presentation, with their time stamps. Raises InputError where the file breaks off."""
-        time_s = 0.0
+    @property
+    def unit_s(self) -> float:
+        """Seconds of one unit of the time stamps."""
+        return float(self.stream.time_base or 1)
+
+    def decode(self, start: int | None = None) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Time stamp and frame in order of presentation, each later than the one before.
+
+        start: seek to this time stamp first; decoding starts at it or earlier where the file allows it.
+        Raises InputError where the file breaks off, and where no frame has a time stamp.
+        """
+        last: int | None = None
+        unstamped = 0
+        step = 1 / (float(self.stream.guessed_rate or 1) * self.unit_s)
         try:
-            for frame in self.container.decode(self.stream):
-                if frame.pts is not None:
-                    time_s = float(frame.pts * self.stream.time_base)
-                    yield frame
+            if start is not None and not self.counted:
+                self.container.seek(start, stream=self.stream)
+            for number, frame in enumerate(self.container.decode(self.stream)):
+                pts = round(number * step) if self.counted else frame.pts
+                if pts is None or (last is not None and pts <= last):
+                    unstamped += 1
+                else:
+                    last = pts
+                    yield pts, frame
         except av.FFmpegError as error:
             raise InputError(
-                f"{self.path}: cannot be decoded after {time_s:.2f} s ({error.strerror}); expected a whole video file; "
-                "copy it again from the camera, or cut off the damaged end"
+                f"{self.path}: cannot be decoded after {(last or 0) * self.unit_s:.2f} s ({error.strerror}); expected a "
+                "whole video file; copy it again from the camera, or cut off the damaged end"
             ) from error
+        if unstamped:
+            log.warning("%s: left out %d frames without a time stamp of their own", self.path, unstamped)
+        if unstamped and last is None:
+            raise InputError(
+                f"{self.path}: its frames have no time stamps; expected a file that keeps them; make one of it with its "
+                "true frame rate: ffmpeg -framerate RATE -i FILE -c copy FILE.mp4"
+            )
+
+    def decode_from(self, pts: int) -> Iterator[tuple[int, av.VideoFrame]]:
+        """As `decode`, from `pts` (or earlier) on if there is such a frame."""
+        for back_s in SEEK_BACK_S:
+            frames = self.decode(pts - round(back_s / self.unit_s))
+            first = next(frames, None)
+            if first and first[0] <= pts:
+                break
+        return itertools.chain([first] if first else [], frames)
 
 
-class open_clip:  # noqa: N801 - reads as a function in `with open_clip(path) as clip`
+class open_clip:
     """Open a video file for decoding on all cores. Raises InputError that says what is wrong with the file."""
 
     def __init__(self, path: str | Path):
@@ -61,13 +103,19 @@ class open_clip:  # noqa: N801 - reads as a function in `with open_clip(path) as
                 f"{path}: cannot be opened as video ({error.strerror}); expected a complete mp4, mov, avi or mkv file; "
                 "if the recording was cut short, copy it again from the camera"
             ) from error
+        if lacking := _lacking_bytes(path):
+            raise InputError(
+                f"{path}: is cut off: {lacking} bytes are missing at its end; expected a whole video file; copy it again "
+                "from the camera, or keep its whole part: ffmpeg -i FILE -c copy WHOLE"
+            )
         if not self._container.streams.video:
             kinds = ", ".join(sorted({stream.type for stream in self._container.streams})) or "no"
             self._container.close()
             raise InputError(f"{path}: holds {kinds} stream only; expected a video stream")
         stream = self._container.streams.video[0]
         stream.thread_type = "AUTO"
-        return Clip(path, self._container, stream)
+        counted = self._container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
+        return Clip(path, self._container, stream, counted)
 
     def __exit__(self, *_: object) -> None:
         self._container.close()
@@ -130,59 +178,89 @@ def read_frames(files: list[Path], wanted: pl.DataFrame) -> Iterator[tuple[int, 
             yield from _read_clip(clip, rows)
 
 
-def time_ranges(frames: pl.DataFrame, parts: int) -> list[pl.DataFrame]:
-    """The selected frames in `parts` consecutive shares of equal size (some empty if there are few)."""
+def time_range(frames: pl.DataFrame, share: str) -> pl.DataFrame:
+    """One of several consecutive shares of equal size of the selected frames (some empty if there are few).
+
+    share: e.g. "2-of-4".
+    """
+    part, parts = (int(number) for number in share.split("-of-"))
     selected = frames.filter("selected")
-    edges = np.linspace(0, selected.height, parts + 1).round().astype(int)
-    return [selected[low:high] for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    first, last = (selected.height * edge // parts for edge in (part - 1, part))
+    return selected[first:last]
+
+
+def _lacking_bytes(path: Path) -> int:
+    """How many bytes an mp4, mov or avi file has less than its own headers say: FFmpeg reads what is there in silence."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(16)
+        if head[:4] == b"RIFF":
+            return max(0, 8 + int.from_bytes(head[4:8], "little") - size)
+        end = 0
+        while head[4:8] in MP4_BOXES:
+            length = int.from_bytes(head[8:16] if head[:4] == b"\0\0\0\1" else head[:4], "big")
+            if length < 8:
+                break
+            end += length
+            if head[4:8] == b"mdat" and end > size:
+                return end - size
+            file.seek(end)
+            head = file.read(16)
+    return 0
 
 
 def _read_clip(clip: Clip, rows: pl.DataFrame) -> Iterator[tuple[int, np.ndarray]]:
-    waiting = dict(rows.select("pts", "frame").iter_rows())
-    order = sorted(waiting)
-    unit_s = float(clip.stream.time_base)
-    while order:
-        clip.container.seek(order[0], stream=clip.stream)
+    waiting = sorted(rows.select("pts", "frame").iter_rows())
+    while waiting:
         position = 0
-        for frame in clip.decode():
-            if frame.pts < order[position]:
+        for pts, picture in clip.decode_from(waiting[0][0]):
+            wanted, frame = waiting[position]
+            if pts < wanted:
                 continue
-            if frame.pts > order[position]:
+            if pts > wanted:
                 raise InputError(
-                    f"{clip.path}: has changed since its frames were listed (no frame at {order[position]}); "
-                    "delete its folder under results/ and run again"
+                    f"{clip.path}: has changed since its frames were listed (no frame at "
+                    f"{wanted * clip.unit_s:.3f} s); delete its folder under results/ and run again"
                 )
-            yield waiting[frame.pts], _upright(frame)
+            yield frame, _upright(picture)
             position += 1
-            if position == len(order) or (order[position] - frame.pts) * unit_s > SEEK_S:
+            if position == len(waiting):
+                break
+            if not clip.counted and (waiting[position][0] - pts) * clip.unit_s > SEEK_S:
                 break
         else:
-            raise InputError(f"{clip.path}: ends before {order[position] * unit_s:.2f} s; it has changed; run again")
-        order = order[position:]
+            raise InputError(
+                f"{clip.path}: has changed since its frames were listed (it ends before "
+                f"{waiting[position][0] * clip.unit_s:.3f} s); delete its folder under results/ and run again"
+            )
+        waiting = waiting[position:]
 
 
 def _measure(
     path: Path, *, height: int, memory_s: float, min_difference: float, block: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
     """Time stamps (N,), seconds from the first frame (N,), motion (N,) of a clip's frames; its upright (W, H)."""
-    pts, motion, shape = [], [], (0, 0)
+    stamps: list[int] = []
+    motion: list[float] = []
+    shape = (0, 0)
     background: np.ndarray | None = None
     with open_clip(path) as clip:
-        unit_s = float(clip.stream.time_base)
-        for frame in clip.decode():
-            width = max(2, round(frame.width * height / frame.height / 2) * 2)
-            small = frame.reformat(width=width, height=height, format="gray", interpolation="AREA").to_ndarray()
+        for pts, picture in clip.decode():
+            width = max(2, round(picture.width * height / picture.height / 2) * 2)
+            small = picture.reformat(width=width, height=height, format="gray", interpolation="AREA").to_ndarray()
             grey = cv2.blur(small, (3, 3)).astype(np.float32)
-            step_s = (frame.pts - pts[-1]) * unit_s if pts else 0.0
+            step_s = (pts - stamps[-1]) * clip.unit_s if stamps else 0.0
             background = grey.copy() if background is None else background
-            shape = (frame.width, frame.height) if _quarter_turns(frame) % 2 == 0 else (frame.height, frame.width)
-            pts.append(frame.pts)
+            turned = _quarter_turns(picture) % 2
+            shape = (picture.height, picture.width) if turned else (picture.width, picture.height)
+            stamps.append(pts)
             motion.append(_block_motion(np.abs(grey - background), min_difference, block))
             cv2.accumulateWeighted(grey, background, min(1.0, step_s / memory_s))
-    if not pts:
+        unit_s = clip.unit_s
+    if not stamps:
         raise InputError(f"{path}: holds no frame that can be decoded; expected a video with at least one")
-    stamps = np.array(pts, np.int64)
-    return stamps, (stamps - stamps[0]) * unit_s, np.array(motion, np.float32), shape
+    pts_array = np.array(stamps, np.int64)
+    return pts_array, (pts_array - pts_array[0]) * unit_s, np.array(motion, np.float32), shape
 
 
 def _block_motion(difference: np.ndarray, min_difference: float, block: int) -> float:

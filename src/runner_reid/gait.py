@@ -48,7 +48,8 @@ def unify_gait_periods(
 ) -> pl.DataFrame:
     """The frames of each scene that hold `steps` steps, cut at the same phase (table SEQUENCES).
 
-    detections, scenes: tables SCENE_DETECTIONS, SCENES. default_cadence: steps per minute assumed where a scene's own is unknown.
+    detections, scenes: tables SCENE_DETECTIONS, SCENES.
+    default_cadence: steps per minute assumed where a scene's own is unknown.
     max_frames: longer sequences are thinned evenly.
     Every sequence starts where the crop is widest (the phase of the width's fundamental is zero); of the possible
     starts, the one whose frames are most surely whole and nearest the middle of the scene is taken.
@@ -58,7 +59,13 @@ def unify_gait_periods(
     for scene, cadence in scenes.select("scene", "cadence").sort("scene").iter_rows():
         rows = ordered[(scene,)]
         period = 60 / (cadence if np.isfinite(cadence) else default_cadence)
-        chosen = _cut(rows["time_s"].to_numpy(), (rows["x2"] - rows["x1"]).to_numpy(), rows["inside"].to_numpy(), period, steps)
+        chosen = _cut(
+            rows["time_s"].to_numpy(),
+            (rows["x2"] - rows["x1"]).to_numpy(),
+            rows["inside"].to_numpy(),
+            period,
+            steps,
+        )
         if len(chosen) > max_frames:
             chosen = chosen[np.linspace(0, len(chosen) - 1, max_frames).round().astype(int)]
         parts.append(

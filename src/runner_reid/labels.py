@@ -136,8 +136,7 @@ def _read_passes(
             origin, whole = clip_start_s[clip], (clip_start_s[clip], clip_end_s[clip])
         else:
             raise InputError(
-                f"{path}: row {number} names the file {row['file']!r}; expected one of {', '.join(names)}; "
-                "correct it"
+                f"{path}: row {number} names the file {row['file']!r}; expected one of {', '.join(names)}; correct it"
             )
         start, end = (
             limit if row[column] == "" else origin + _seconds(path, number, column, row[column])
@@ -145,22 +144,17 @@ def _read_passes(
         )
         if not end > start:
             raise InputError(
-                f"{path}: row {number} lasts from {start:g} s to {end:g} s; expected an end after the start; "
-                "correct it"
+                f"{path}: row {number} lasts from {start:g} s to {end:g} s; expected an end after the start; correct it"
             )
         if row["runner"] == "":
-            raise InputError(
-                f"{path}: row {number} has no runner; expected a name; fill it in or delete the row"
-            )
+            raise InputError(f"{path}: row {number} has no runner; expected a name; fill it in or delete the row")
         rows.append((len(rows), row["runner"], start, end))
     return pl.DataFrame(rows, schema=PASSES, orient="row")
 
 
 def _seconds(path: Path, number: int, column: str, text: str) -> float:
     if not (_is_number(text) and np.isfinite(float(text))):
-        raise InputError(
-            f"{path}: row {number} has {column} {text!r}; expected seconds such as 12.5; correct it"
-        )
+        raise InputError(f"{path}: row {number} has {column} {text!r}; expected seconds such as 12.5; correct it")
     return float(text)
 
 
@@ -168,13 +162,10 @@ def _read_boxes(path: Path, lines: list[str], n_frames: int) -> pl.DataFrame:
     try:
         values = np.loadtxt(lines, delimiter=",", ndmin=2) if lines else np.empty((0, 6))
     except ValueError as error:
-        raise InputError(
-            f"{path}: expected MOT text frame,id,x,y,w,h[,flag,...] ({error}); correct it"
-        ) from error
+        raise InputError(f"{path}: expected MOT text frame,id,x,y,w,h[,flag,...] ({error}); correct it") from error
     if values.shape[1] < 6:
         raise InputError(
-            f"{path}: has {values.shape[1]} columns; expected MOT text frame,id,x,y,w,h[,flag,...]; "
-            "add what is missing"
+            f"{path}: has {values.shape[1]} columns; expected MOT text frame,id,x,y,w,h[,flag,...]; add what is missing"
         )
     frame, passage, x, y, width, height = values[:, :6].T
     counted = values[:, 6] != 0 if values.shape[1] > 6 else np.ones(len(values), bool)
@@ -184,17 +175,13 @@ def _read_boxes(path: Path, lines: list[str], n_frames: int) -> pl.DataFrame:
             "frames of the session; give the labels of this session"
         )
     if (passage < 0).any():
-        raise InputError(
-            f"{path}: has the id {passage.min():g}; expected ids from 0; give the truth, not detections"
-        )
+        raise InputError(f"{path}: has the id {passage.min():g}; expected ids from 0; give the truth, not detections")
     if not ((width > 0) & (height > 0)).all():
         raise InputError(f"{path}: has a box without area; expected w and h above 0; delete it")
     columns = [frame - 1, passage, x, y, x + width, y + height, counted]
     boxes = pl.DataFrame(dict(zip(BOXES, columns, strict=True))).cast(BOXES)
     if boxes.select("frame", "passage").is_duplicated().any():
-        raise InputError(
-            f"{path}: has an id twice in one frame; expected one box per id and frame; delete the others"
-        )
+        raise InputError(f"{path}: has an id twice in one frame; expected one box per id and frame; delete the others")
     return boxes.sort("frame", "passage")
 
 
@@ -215,9 +202,7 @@ def _passes_of(
     boxes: pl.DataFrame, names: dict[int, str] | None, path_of: dict[str, Path], frame_time_s: np.ndarray
 ) -> pl.DataFrame:
     """One passage per MOT id of `boxes`."""
-    ends = (
-        boxes.group_by("passage").agg(first=pl.col("frame").min(), last=pl.col("frame").max()).sort("passage")
-    )
+    ends = boxes.group_by("passage").agg(first=pl.col("frame").min(), last=pl.col("frame").max()).sort("passage")
     passages = ends["passage"].to_list()
     unnamed = [] if names is None else [passage for passage in passages if passage not in names]
     if unnamed:

@@ -10,11 +10,22 @@ from pathlib import Path
 from runner_reid.errors import InputError
 
 
+class LogFile(logging.FileHandler):
+    """A log file that stays silent when it cannot be written: a full disk ends a job by one line, not by its log."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        pass
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            super().flush()
+
+
 @contextlib.contextmanager
 def logged(path: str | Path) -> Iterator[None]:
     """Log to the file `path`; on an InputError or a full disk print one line and exit with 1."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, mode="w")
+    handler = LogFile(path, mode="w")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", handlers=[handler], force=True)
     try:
         yield

@@ -124,11 +124,12 @@ def choose_device(name: str) -> torch.device:
 
 
 def prepare(*, threads: int) -> str:
-    """Make this process ready to run networks on `threads` cores, and name the device they run on.
+    """Make this process ready to run networks on `threads` of the promised cores, and name the device they run on.
 
-    A machine with fewer cores than the jobs that run side by side were promised gets one thread a job: more
-    would wait for each other.
+    Who starts jobs side by side says in RUNNER_REID_CORES how many cores it counts with. If this machine has fewer,
+    each job gets its share: threads of several networks that wait for each other are three times slower.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(threads if cores >= 2 * threads else max(1, min(threads, cores) // 2))
+    promised = max(cores, int(os.environ.get("RUNNER_REID_CORES") or cores))
+    torch.set_num_threads(max(1, cores * threads // promised))
     return str(choose_device("auto"))

@@ -63,7 +63,11 @@ def segment_persons(
 
 
 def training_pictures(
-    videos: list[tuple[list[Path], pl.DataFrame, pl.DataFrame]], *, frames_per_video: int, size: int, seed: int
+    videos: list[tuple[list[Path], pl.DataFrame, pl.DataFrame]],
+    *,
+    frames_per_video: int,
+    size: int,
+    seed: int,
 ) -> list[yolo.Example]:
     """Pictures with their truth to train the segmenter on, held in memory at the network's resolution.
 

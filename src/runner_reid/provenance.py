@@ -30,7 +30,7 @@ def digest(params: dict) -> str:
 def _files(module: str) -> list[Path]:
     path = PACKAGE.joinpath(*module.split("."))
     if path.is_dir():
-        return sorted(path.glob("*.py"))
+        return sorted(path.rglob("*.py"))
     if not path.with_suffix(".py").is_file():
         raise ValueError(f"no module {module!r} in {PACKAGE.name}")
     return [path.with_suffix(".py")]

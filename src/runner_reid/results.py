@@ -62,9 +62,7 @@ def evaluate_video(
         result["tracking"] = evaluation.tracking_scores(labels.boxes, track_boxes, iou=tracking_iou)
     result["systems"] = {
         system: {
-            "paper": evaluation.paper_scores(
-                ranking["similarity"], ranking["allowed"], names, appearances, **paper
-            ),
+            "paper": evaluation.paper_scores(ranking["similarity"], ranking["allowed"], names, appearances, **paper),
             "strict": evaluation.strict_scores(
                 ranking["similarity"],
                 ranking["allowed"],

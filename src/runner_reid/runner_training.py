@@ -82,14 +82,11 @@ def read_labelled_crops(
     classes = [rows.filter("runner"), rows.filter(~pl.col("runner"))]
     counts = [part.height for part in classes]
     if not min(counts):
-        raise InputError(
-            f"labelled crops: expected runners and others, got {counts[0]} and {counts[1]}; add a video"
-        )
+        raise InputError(f"labelled crops: expected runners and others, got {counts[0]} and {counts[1]}; add a video")
     counts = [min(count, math.floor(min(counts) * max_class_ratio)) for count in counts]
     share = min(1, max_crops / sum(counts))
     chosen = pl.concat(
-        part.sample(max(1, math.floor(count * share)), seed=seed)
-        for part, count in zip(classes, counts, strict=True)
+        part.sample(max(1, math.floor(count * share)), seed=seed) for part, count in zip(classes, counts, strict=True)
     )
     images, labelled = [], []
     for i, (path, _) in enumerate(sessions):
@@ -148,9 +145,7 @@ def train(
             optimizer.step()
             total += loss.item() * len(part)
         score = runners.probabilities(model, labelled.images[held], batch=batch)
-        validation_loss = torch.nn.functional.binary_cross_entropy(
-            torch.from_numpy(score), truth[held]
-        ).item()
+        validation_loss = torch.nn.functional.binary_cross_entropy(torch.from_numpy(score), truth[held]).item()
         losses = {"train_loss": total / len(trained), "validation_loss": validation_loss}
         return {**losses, **counts, **classifier_scores(score, runner[held])}
 
@@ -199,9 +194,7 @@ def augmented(
     person = images.any(axis=3, keepdims=True)
     light, spread = (rng.uniform(1 - most, 1 + most, (count, 1, 1, 1)) for most in (brightness, contrast))
     tint = rng.uniform(1 - colour, 1 + colour, (count, 1, 1, 3))
-    mean = images.sum(axis=(1, 2, 3), keepdims=True) / np.maximum(
-        3 * person.sum(axis=(1, 2, 3), keepdims=True), 1
-    )
+    mean = images.sum(axis=(1, 2, 3), keepdims=True) / np.maximum(3 * person.sum(axis=(1, 2, 3), keepdims=True), 1)
     changed = images * (spread * light * tint).astype(np.float32)
     changed += (mean * (1 - spread) * light * tint).astype(np.float32)
     return (np.clip(changed, 0, 255) * person).astype(np.uint8)

@@ -119,9 +119,7 @@ def build(backbone: str, *, initial: str) -> Classifier:
     import timm
 
     if not timm.is_model(backbone):
-        raise InputError(
-            f"backbone: got {backbone!r}, expected a model of timm such as {_LITE} or efficientnet_b0"
-        )
+        raise InputError(f"backbone: got {backbone!r}, expected a model of timm such as {_LITE} or efficientnet_b0")
     download = initial == "imagenet" and backbone != _LITE
     try:
         network = timm.create_model(backbone, num_classes=1, pretrained=download)

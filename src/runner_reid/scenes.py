@@ -108,9 +108,11 @@ def build_scenes(
         )
         rows.append({**{name: measured[name] for name in SCENES.columns if name in measured}, "cadence": 60 / period})
         kept.append(part)
-    log.info("%d scenes; dropped by length %d, by crop shape %d, by not crossing %d", len(rows), *(
-        dropped[reason] for reason in ("length", "crop shape", "not crossing")
-    ))
+    log.info(
+        "%d scenes; dropped by length %d, by crop shape %d, by not crossing %d",
+        len(rows),
+        *(dropped[reason] for reason in ("length", "crop shape", "not crossing")),
+    )
     order = sorted(range(len(rows)), key=lambda i: (rows[i]["start_s"], rows[i]["track"]))
     scenes = SCENES.frame([{"scene": scene, **rows[i]} for scene, i in enumerate(order)])
     parts = [kept[i].with_columns(scene=pl.lit(scene, pl.Int32)) for scene, i in enumerate(order)]
@@ -130,7 +132,7 @@ def _measure(part: pl.DataFrame) -> dict:
         "end_s": time_s[-1],
         "direction": "right" if net >= 0 else "left",
         "speed": float(np.median(np.abs(_velocity(part)))),
-        "aspect": float((part["width"] / part["height"]).median()),
+        "aspect": float(np.median(part["width"].to_numpy() / height)),
         "height": float(np.median(height)),
         "crossing": abs(net) / part["picture_px"][0],
         "straightness": abs(net) / way if way else 0.0,
@@ -192,10 +194,8 @@ def _gap(head: pl.DataFrame, part: pl.DataFrame, stitch_s: float) -> float | Non
     if not 0 < wait <= stitch_s or head["file"][0] != part["file"][0] or head.height < 3 or part.height < 3:
         return None
     before, after = head.tail(10), part.head(10)
-    pace = [
-        (rows["x"][-1] - rows["x"][0]) / (rows["time_s"][-1] - rows["time_s"][0]) for rows in (before, after)
-    ]
-    height = float(pl.concat([before, after])["height"].median() or 1.0)
+    pace = [(rows["x"][-1] - rows["x"][0]) / (rows["time_s"][-1] - rows["time_s"][0]) for rows in (before, after)]
+    height = float(np.median(pl.concat([before, after])["height"].to_numpy()))
     miss = head["x"][-1] + np.mean(pace) * wait - part["x"][0]
     drift = (pace[0] - pace[1]) * 0.25
     return float(np.hypot(miss, drift)) / height

@@ -56,14 +56,18 @@ def detect_shoes(
         squares = [square(cut, size)[0] for _, cut, _ in chunk]
         found = yolo.detect(network, squares, size=size, min_score=min_score, match_iou=match_iou, device=device)
         for (row, cut, corner), detections in zip(chunk, found, strict=True):
-            boxes = detections.xyxy * max(cut.shape[:2]) / size
-            own = [i for i, box in enumerate(boxes) if _owned(box + np.tile(corner, 2), row) >= min_owned]
+            boxes = np.clip(detections.xyxy * max(cut.shape[:2]) / size, 0, np.tile(cut.shape[1::-1], 2))
+            seen = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+            own = [i for i in np.flatnonzero(seen) if _owned(boxes[i] + np.tile(corner, 2), row) >= min_owned]
             if own and (row["scene"] not in best or detections.score[own[0]] > best[row["scene"]][0]["score"]):
-                box = np.clip(boxes[own[0]], 0, np.tile(cut.shape[1::-1], 2))
+                box = boxes[own[0]]
                 x1, y1, x2, y2 = outward(box)
                 placed = dict(zip(("x1", "y1", "x2", "y2"), (box + np.tile(corner, 2)).tolist(), strict=True))
                 keys = {name: row[name] for name in ("scene", "frame", "person")}
-                best[row["scene"]] = ({**keys, **placed, "score": float(detections.score[own[0]])}, cut[y1:y2, x1:x2].copy())
+                best[row["scene"]] = (
+                    {**keys, **placed, "score": float(detections.score[own[0]])},
+                    cut[y1:y2, x1:x2].copy(),
+                )
     shoes = tables.SHOES.frame([row for _, (row, _) in sorted(best.items())])
     whole = [(scene, image, np.ones(image.shape[:2], bool)) for scene, (_, image) in sorted(best.items())]
     crops = [
@@ -85,9 +89,7 @@ def runner_cuts(
     for frame, image in read_frames(files, rows):
         for row in by_frame[(frame,)].iter_rows(named=True):
             room = margin * (row["y2"] - row["y1"])
-            x1, y1, x2, y2 = outward(
-                np.array([row["x1"] - room, row["y1"] - room, row["x2"] + room, row["y2"] + room])
-            )
+            x1, y1, x2, y2 = outward(np.array([row["x1"] - room, row["y1"] - room, row["x2"] + room, row["y2"] + room]))
             x1, y1 = max(0, x1), max(0, y1)
             yield row, image[y1:y2, x1:x2], np.array([x1, y1], float)
 
@@ -155,7 +157,7 @@ def training_squares(
 def _spread(sequences: pl.DataFrame, frames_per_scene: int) -> pl.DataFrame:
     """At most `frames_per_scene` rows of each scene, spread evenly."""
     count = pl.len().over("scene")
-    share = (pl.col("position") * frames_per_scene) // count
+    share = (pl.col("position").cast(pl.Int64) * frames_per_scene) // count
     return sequences.sort("scene", "position").filter(share != share.shift(1, fill_value=-1).over("scene"))
 
 

@@ -1,9 +1,9 @@
 """What comes from outside: fetched from a mirror or its home, and checked."""
 
 import hashlib
+import http.client
 import logging
 import os
-import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import BinaryIO
@@ -31,7 +31,7 @@ def fetch(path: str, *, url: str, sha256: str, size: int, mirror: str) -> None:
                 _copy_checked(source, temporary, sha256=sha256, size=size)
             log.info("%s: fetched from %s", path, home)
             return
-        except (OSError, urllib.error.URLError, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             failures.append(f"{home}: {error}")
     raise InputError(
         f"{path}: could not be fetched ({'; '.join(failures) or 'no mirror and no url'}); expected {size} bytes with "

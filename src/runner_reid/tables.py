@@ -53,9 +53,7 @@ class Table:
     def check(self, table: pl.DataFrame) -> pl.DataFrame:
         """Return `table` if it has this shape; raise InputError that says expected and got if not."""
         if table.schema != self.schema:
-            raise InputError(
-                f"table {self.name}: expected columns {dict(self.schema)}, got {dict(table.schema)}"
-            )
+            raise InputError(f"table {self.name}: expected columns {dict(self.schema)}, got {dict(table.schema)}")
         nulls = [name for name, count in table.null_count().row(0, named=True).items() if count] if table.height else []
         if nulls:
             raise InputError(f"table {self.name}: empty cells in {', '.join(nulls)}; expected none")
@@ -65,24 +63,23 @@ class Table:
 
     def read(self, path: str | os.PathLike) -> pl.DataFrame:
         """The whole table in memory. Raises InputError if the file is not a table of this shape."""
-        try:
-            return self.check(pl.read_parquet(path))
-        except (pl.exceptions.ComputeError, pa.ArrowInvalid) as error:
-            raise InputError(f"{path}: expected a Parquet table {self.name} ({error}); delete it and run again") from error
+        with self._readable(path):
+            return self.check(pl.read_parquet(Path(path)))
 
     def write(self, table: pl.DataFrame, path: str | os.PathLike) -> None:
         """Write `table`, checked and sorted by its key, atomically."""
-        with atomic_path(path) as temporary:
-            self.check(table).sort(self.key).write_parquet(temporary, statistics=True, row_group_size=65536)
+        checked = self.check(table).sort(self.key).to_arrow()
+        with atomic_path(path) as temporary:  # not by polars, whose error on a full disk is no OSError
+            pq.write_table(checked, temporary, compression="zstd", row_group_size=65536)
 
     @contextlib.contextmanager
     def writer(self, path: str | os.PathLike) -> Iterator["Writer"]:
         """A writer for tables that never fit in memory: append in key order, one row group at a time."""
-        with atomic_path(path) as temporary:
-            with pq.ParquetWriter(temporary, self.empty().to_arrow().schema, compression="zstd") as parquet:
-                writer = Writer(self, parquet)
-                yield writer
-                writer.flush()
+        schema = self.empty().to_arrow().schema
+        with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as parquet:
+            writer = Writer(self, parquet)
+            yield writer
+            writer.flush()
 
     def concatenate(self, paths: list[str], path: str | os.PathLike) -> None:
         """Write the tables at `paths`, in their order, as one, a row group in memory at a time."""
@@ -92,10 +89,23 @@ class Table:
                     writer.append(rows)
 
     def batches(self, path: str | os.PathLike) -> Iterator[pl.DataFrame]:
-        """The table, one row group after the other."""
-        with pq.ParquetFile(Path(path)) as parquet:
+        """The table, one row group after the other. Raises InputError if the file is not a table of this shape."""
+        with self._readable(path), pq.ParquetFile(Path(path)) as parquet:
             for group in range(parquet.num_row_groups):
-                yield self.check(pl.from_arrow(parquet.read_row_group(group)))
+                yield self.check(pl.DataFrame(parquet.read_row_group(group)))
+
+    @contextlib.contextmanager
+    def _readable(self, path: str | os.PathLike) -> Iterator[None]:
+        """Turn what reading a damaged file or another table raises into an InputError that names the file."""
+        try:
+            yield
+        except (pl.exceptions.PolarsError, pa.ArrowInvalid, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"{path}: expected a Parquet table {self.name} ({reason}); delete it and run again"
+            ) from error
+        except InputError as error:
+            raise InputError(f"{path}: {error}; delete it and run again") from error
 
     def markdown(self) -> str:
         """The shape as a Markdown table, for the docs."""
@@ -294,3 +304,9 @@ TRUTH_PASSES = Table(
 )
 
 TABLES = {value.name: value for value in list(globals().values()) if isinstance(value, Table)}
+
+
+if __name__ == "__main__":
+    print("# Tables\n\nMade from `tables.py` by `make docs`. Key columns are bold.")
+    for table in TABLES.values():
+        print(f"\n## {table.name}\n\n{table.meaning[0].upper()}{table.meaning[1:]}.\n\n{table.markdown()}")

@@ -75,7 +75,7 @@ def _boxes(rows: pl.DataFrame) -> Boxes:
 
 
 def _stretches(frames: pl.DataFrame, busy: np.ndarray, buffer: int) -> list[tuple[int, int]]:
-    """First and last frame of each stretch that no empty time longer than `buffer` frames and no change of file cuts."""
+    """First and last frame of each stretch not cut by an empty time over `buffer` frames or a change of file."""
     if not len(busy):
         return []
     file = frames["file"].to_numpy()

@@ -59,9 +59,7 @@ def load_weights(path: str | os.PathLike, *, params: dict) -> dict[str, torch.Te
         )
     state = _read_state(path)
     if state is None:
-        raise InputError(
-            f"{path}: expected weights of this project, got another kind of file; remove it to train anew"
-        )
+        raise InputError(f"{path}: expected weights of this project, got another kind of file; remove it to train anew")
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
 
 

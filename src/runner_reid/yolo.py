@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 os.environ.setdefault("YOLO_CONFIG_DIR", str(Path(tempfile.gettempdir()) / f"runner_reid_yolo_{os.getuid()}"))
 
@@ -24,7 +25,6 @@ from runner_reid.weights import card_path, check_pinned, load_weights
 prepare_torchvision()
 
 from ultralytics import YOLO  # noqa: E402 - needs the operators that prepare_torchvision provides
-from ultralytics.engine.results import Results  # noqa: E402
 from ultralytics.nn.tasks import DetectionModel, SegmentationModel  # noqa: E402
 
 LOSS_GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, overlap_mask=True)
@@ -47,10 +47,10 @@ class Detections:
     masks: list[np.ndarray]
 
 
-def build(architecture: str) -> DetectionModel:
+def build(architecture: str) -> torch.nn.Module:
     """An untrained YOLOv8 for one class, e.g. `yolov8n-seg` (boxes and masks) or `yolov8n` (boxes)."""
     kind = SegmentationModel if architecture.endswith("-seg") else DetectionModel
-    model = kind(cfg=f"{architecture}.yaml", nc=1, verbose=False)
+    model: Any = kind(cfg=f"{architecture}.yaml", nc=1, verbose=False)
     model.args = LOSS_GAINS
     return model
 
@@ -69,9 +69,9 @@ def load(architecture: str, path: str, *, sha256: str, training: dict) -> YOLO:
 
 def predictor(architecture: str, state: dict[str, torch.Tensor]) -> YOLO:
     """Our own weights, ready to detect."""
-    model = build(architecture)
+    model: Any = build(architecture)
     model.load_state_dict(state)
-    network = YOLO(f"{architecture}.yaml", verbose=False)
+    network: Any = YOLO(f"{architecture}.yaml", verbose=False)
     model.names = {0: "person"}
     network.model = model.eval().to(memory_format=torch.channels_last)
     return network
@@ -85,7 +85,7 @@ def detect(
     size: pixels of the longer side at the network's input; larger finds smaller people and costs time.
     min_score: weaker detections are dropped. match_iou: of two boxes that overlap more, the weaker is dropped.
     """
-    results = network.predict(
+    results: Any = network.predict(
         [image[..., ::-1] for image in images],
         imgsz=size,
         conf=min_score,
@@ -112,7 +112,7 @@ def train(
     device: str,
     checkpoint: Path,
     fingerprint: str,
-) -> tuple[DetectionModel, Iterator[dict]]:
+) -> tuple[torch.nn.Module, Iterator[dict]]:
     """A YOLOv8 and the epochs of its training, as history rows; the network is trained once they are used up.
 
     initial: tensors to start from; those whose name and shape fit are taken over, the others start at random.
@@ -121,7 +121,8 @@ def train(
     A killed training resumes from `checkpoint` to the same result.
     """
     seed_everything(seed)
-    model = build(architecture).to(device, memory_format=torch.channels_last)
+    model: Any = build(architecture)
+    model.to(device, memory_format=torch.channels_last)
     own = model.state_dict()
     fitting = {name: value for name, value in initial.items() if name in own and own[name].shape == value.shape}
     model.load_state_dict({**own, **fitting})
@@ -163,7 +164,9 @@ def collate(examples: list[Example], device: str) -> dict[str, torch.Tensor]:
     """Examples of one size as the batch that YOLOv8's loss reads (boxes centre and size, relative)."""
     height, width = examples[0][0].shape[:2]
     images = np.stack([image for image, _, _ in examples])
-    masks = np.stack([cv2.resize(m, (width // 4, height // 4), interpolation=cv2.INTER_NEAREST) for _, _, m in examples])
+    masks = np.stack(
+        [cv2.resize(m, (width // 4, height // 4), interpolation=cv2.INTER_NEAREST) for _, _, m in examples]
+    )
     boxes = np.concatenate([box.reshape(-1, 4) for _, box, _ in examples]).astype(np.float32)
     centres = np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
     index = np.concatenate([np.full(len(box), i, np.float32) for i, (_, box, _) in enumerate(examples)])
@@ -176,21 +179,23 @@ def collate(examples: list[Example], device: str) -> dict[str, torch.Tensor]:
     }
 
 
-def _detections(result: Results) -> Detections:
-    height, width = result.orig_shape
-    order = np.lexsort((result.boxes.xyxy[:, 0].cpu().numpy(), -result.boxes.conf.cpu().numpy()))
-    xyxy = np.clip(result.boxes.xyxy.cpu().numpy()[order], 0, [width, height, width, height]).astype(np.float32)
-    score = result.boxes.conf.cpu().numpy()[order].astype(np.float32)
-    if result.masks is None:
+def _detections(result: Any) -> Detections:
+    """ultralytics' Results as arrays, the surest first; boxes that lie wholly outside of the picture are dropped."""
+    found = result.cpu().numpy()
+    height, width = found.orig_shape
+    order = np.lexsort((found.boxes.xyxy[:, 0], -found.boxes.conf))
+    xyxy = np.clip(found.boxes.xyxy[order], 0, [width, height, width, height]).astype(np.float32)
+    seen = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
+    order, xyxy = order[seen], xyxy[seen]
+    score = found.boxes.conf[order].astype(np.float32)
+    if found.masks is None:
         return Detections(xyxy, score, [])
-    masks = result.masks.data.cpu().numpy()[order]
+    masks = found.masks.data[order]
     return Detections(xyxy, score, [_inside(m, box, (height, width)) for m, box in zip(masks, xyxy, strict=True)])
 
 
 def _inside(mask: np.ndarray, box: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """The part of a mask at the network's (letterboxed) resolution inside a box of the picture, at its resolution."""
-    from runner_reid.masks import outward
-
     x1, y1, x2, y2 = outward(box)
     scale = min(mask.shape[0] / shape[0], mask.shape[1] / shape[1])
     left, upper = (mask.shape[1] - shape[1] * scale) / 2, (mask.shape[0] - shape[0] * scale) / 2

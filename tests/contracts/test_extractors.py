@@ -58,9 +58,7 @@ def test_choices_are_keywords_without_defaults(method):
     ):
         scenes, *choices = inspect.signature(function).parameters.values()
         assert scenes.name == "scenes"
-        assert all(
-            choice.kind is choice.KEYWORD_ONLY and choice.default is choice.empty for choice in choices
-        )
+        assert all(choice.kind is choice.KEYWORD_ONLY and choice.default is choice.empty for choice in choices)
         asked = {choice.name for choice in choices}
         assert asked - given <= {"state", "device", "seed", "checkpoint", "fingerprint"} and given <= asked
 
@@ -88,9 +86,7 @@ def test_repeatable_and_blind_to_order(method):
 def test_a_scene_does_not_depend_on_the_others(method):
     scene, feature = method[1](SCENES)
     for one in SCENES:
-        np.testing.assert_allclose(
-            method[1]([one])[1][0], feature[scene == one.scene][0], rtol=1e-5, atol=1e-6
-        )
+        np.testing.assert_allclose(method[1]([one])[1][0], feature[scene == one.scene][0], rtol=1e-5, atol=1e-6)
 
 
 def test_different_scenes_differ(method):

@@ -54,9 +54,7 @@ def all_but_self(n: int) -> np.ndarray:
         pytest.param([(0, 8, 10)], [(0, "a", 0, 9)], 0.51, {}, id="less than asked"),
         pytest.param([(0, 9, 10)], [(0, "a", 0, 9)], 0.0, {}, id="no moment in common never matches"),
         pytest.param([(0, 1, 2), (5, 3, 8)], [(3, "a", 0, 9)], 0.5, {5: 3}, id="one to one, the longer wins"),
-        pytest.param(
-            [(0, 0, 4), (1, 3, 7)], [(0, "a", 2, 7), (1, "b", 0, 5)], 0.5, {0: 1, 1: 0}, id="best together"
-        ),
+        pytest.param([(0, 0, 4), (1, 3, 7)], [(0, "a", 2, 7), (1, "b", 0, 5)], 0.5, {0: 1, 1: 0}, id="best together"),
     ],
 )
 def test_match_scenes_by_time(scenes, passes, match_iou, expected):
@@ -76,13 +74,9 @@ def strip(number, frames, x) -> list[tuple]:
     [
         pytest.param([], [], {}, id="empty"),
         pytest.param([(0, range(10), 0)], [(4, range(10), 0)], {0: 4}, id="same place"),
-        pytest.param(
-            [(0, range(10), 0)], [(4, range(10), 6)], {0: 4}, id="box IoU 4/16 is half of what time needs"
-        ),
+        pytest.param([(0, range(10), 0)], [(4, range(10), 6)], {0: 4}, id="box IoU 4/16 is half of what time needs"),
         pytest.param([(0, range(10), 0)], [(4, range(10), 6.1)], {}, id="box IoU below"),
-        pytest.param(
-            [(0, range(3, 7), 0)], [(4, range(10), 0)], {}, id="temporal IoU 3/9: with boxes IoU counts"
-        ),
+        pytest.param([(0, range(3, 7), 0)], [(4, range(10), 0)], {}, id="temporal IoU 3/9: with boxes IoU counts"),
         pytest.param(
             [(0, range(10), 0), (1, range(10), 30)],
             [(4, range(10), 31), (5, range(10), 1)],
@@ -125,9 +119,7 @@ def test_match_scenes_by_boxes(scenes, passes, expected):
 def test_scene_labels_and_scores(n, names, matches, labels, scores):
     passes = table([(number, name, 0, 1) for number, name in enumerate(names)], PASSES)
     scenes = table([(number, 0, 1) for number in range(n)], SCENES)
-    found = scene_labels(
-        scenes, passes, table(list(matches.items()), {"scene": pl.Int32, "passage": pl.Int32})
-    )
+    found = scene_labels(scenes, passes, table(list(matches.items()), {"scene": pl.Int32, "passage": pl.Int32}))
     assert found.dtype.kind == "U"
     assert found.tolist() == labels
     result = scene_scores(found, passes, non_runners=NON_RUNNERS)
@@ -230,9 +222,7 @@ def test_a_name_that_appears_once_has_no_average_precision():
 
 def test_paper_scores_name_who_lacks_appearances():
     with pytest.raises(InputError, match="appearances lack bob, eve;"):
-        paper_scores(
-            np.eye(3), all_but_self(3), ["eve", "ann", "bob"], {"ann": 2}, map_skips=[], rank_skips=[]
-        )
+        paper_scores(np.eye(3), all_but_self(3), ["eve", "ann", "bob"], {"ann": 2}, map_skips=[], rank_skips=[])
 
 
 @pytest.mark.parametrize(
@@ -242,13 +232,9 @@ def test_paper_scores_name_who_lacks_appearances():
         pytest.param(["ann"], all_but_self(1), (None, None, None, None, 0), id="one scene"),
         pytest.param(["ann", "ann"], ~all_but_self(2), (None, None, None, None, 0), id="all forbidden"),
         pytest.param(["", ""], all_but_self(2), (None, None, None, None, 0), id="unlabelled is no query"),
-        pytest.param(
-            ["rugby1", "rugby1"], all_but_self(2), (None, None, None, None, 0), id="nor a non-runner"
-        ),
+        pytest.param(["rugby1", "rugby1"], all_but_self(2), (None, None, None, None, 0), id="nor a non-runner"),
         pytest.param(["ann", "ann"], all_but_self(2), (1.0, 1.0, 1.0, 1.0, 2), id="right"),
-        pytest.param(
-            ["ann", "", "ann"], all_but_self(3), (0.75, 0.5, 1.0, 0.75, 2), id="of equals the earliest"
-        ),
+        pytest.param(["ann", "", "ann"], all_but_self(3), (0.75, 0.5, 1.0, 0.75, 2), id="of equals the earliest"),
         pytest.param(["ann", "ann"], np.ones((2, 2), bool), (1.0, 1.0, 1.0, 1.0, 2), id="never itself"),
     ],
 )
@@ -268,9 +254,7 @@ def test_the_interval_resamples_runners():
     labels = np.array(["ann", "ann", "bob", "bob", ""])
 
     def scores(seed, bootstrap=400):
-        return strict_scores(
-            similarity, all_but_self(5), labels, non_runners=[], bootstrap=bootstrap, seed=seed
-        )
+        return strict_scores(similarity, all_but_self(5), labels, non_runners=[], bootstrap=bootstrap, seed=seed)
 
     assert scores(0)["mAP"] == pytest.approx((1 + 1 + 1 / 3 + 1 / 2) / 4)
     assert scores(0)["mAP_ci95"] == pytest.approx([(1 / 3 + 1 / 2) / 2, 1.0])
@@ -284,9 +268,7 @@ def test_the_interval_resamples_runners():
 @pytest.fixture(scope="module")
 def night():
     if not NIGHT.is_dir():
-        pytest.skip(
-            f"no published features at {NIGHT}; set RUNNER_REID_MIRROR to the folder that holds data/"
-        )
+        pytest.skip(f"no published features at {NIGHT}; set RUNNER_REID_MIRROR to the folder that holds data/")
     rows = [line.split(",") for line in (NIGHT / "scene.txt").read_text().split()]
     start = np.array([int(row[1]) for row in rows])
     similarities = {
@@ -301,8 +283,7 @@ def night():
         "allowed": np.abs(start[:, None] - start[None, :]) > 3600,
         "labels": np.array([row[3] for row in rows]),
         "appearances": {
-            line.split(",")[0]: int(line.split(",")[1])
-            for line in (NIGHT / "gt_full.txt").read_text().split()
+            line.split(",")[0]: int(line.split(",")[1]) for line in (NIGHT / "gt_full.txt").read_text().split()
         },
     }
 
@@ -375,9 +356,7 @@ def test_strict_figures(night, system, clean):
         pytest.param([3], ["ann"], (1, 1, 1.0, 1.0, None, None, None), id="no pair"),
         pytest.param([0, 0, 1, 2], ["ann", "ann", "bob", ""], (2, 2, 1.0, 1.0, 1.0, 1.0, 1.0), id="right"),
         pytest.param([0, 1], ["ann", "ann"], (2, 1, 0.0, 0.0, None, 0.0, 0.0), id="one runner taken for two"),
-        pytest.param(
-            [0, 0], ["ann", "bob"], (1, 2, 0.0, 0.0, 0.0, None, 0.0), id="two runners taken for one"
-        ),
+        pytest.param([0, 0], ["ann", "bob"], (1, 2, 0.0, 0.0, 0.0, None, 0.0), id="two runners taken for one"),
         pytest.param(
             [0, 0, 0, 1],
             ["ann", "ann", "bob", "bob"],

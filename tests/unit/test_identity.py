@@ -35,9 +35,7 @@ def slow_clusters(similarity: np.ndarray, allowed: np.ndarray, cut: float) -> li
                 if mean >= cut and (best is None or mean > best[0]):
                     best = (mean, a, b)
         if best is None:
-            return [
-                next(k for k, cluster in enumerate(clusters) if i in cluster) for i in range(len(similarity))
-            ]
+            return [next(k for k, cluster in enumerate(clusters) if i in cluster) for i in range(len(similarity))]
         _, a, b = best
         clusters = sorted([cluster for cluster in clusters if cluster not in (a, b)] + [sorted(a + b)])
 
@@ -68,9 +66,7 @@ def slow_confidence(similarity, allowed, runner, cut) -> list[float]:
         pytest.param(square(2, {}, 0.5), all_allowed(2), {}, [0, 0], id="the cut itself merges"),
         pytest.param(square(2, {}, 0.49), all_allowed(2), {}, [0, 1], id="below the cut"),
         pytest.param(square(2, {}, 0.99), ~all_allowed(2), {}, [0, 1], id="forbidden"),
-        pytest.param(
-            square(3, {(0, 1): 0.9, (1, 2): 0.8}, 0.0), all_allowed(3), {}, [0, 0, 1], id="mean, not nearest"
-        ),
+        pytest.param(square(3, {(0, 1): 0.9, (1, 2): 0.8}, 0.0), all_allowed(3), {}, [0, 0, 1], id="mean, not nearest"),
         pytest.param(
             square(3, {(0, 1): 0.9, (1, 2): 0.8, (0, 2): 0.9}, 0.0),
             square(3, {(0, 2): 0}, 1).astype(bool),
@@ -92,9 +88,7 @@ def slow_confidence(similarity, allowed, runner, cut) -> list[float]:
             [0, 0, 1],
             id="of equals the earliest",
         ),
-        pytest.param(
-            square(3, {}, 0.2), all_allowed(3), {"threshold": 0.1}, [0, 0, 0], id="smaller threshold"
-        ),
+        pytest.param(square(3, {}, 0.2), all_allowed(3), {"threshold": 0.1}, [0, 0, 0], id="smaller threshold"),
         pytest.param(
             square(4, {(0, 1): 0.3, (2, 3): 0.1, (0, 2): 0.2, (1, 3): 0.35}, 0.0),
             square(4, {(0, 1): 0, (2, 3): 0}, 1).astype(bool),

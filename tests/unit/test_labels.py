@@ -36,16 +36,10 @@ def read(tmp_path):
         pytest.param(HEADER, [], id="empty"),
         pytest.param(HEADER + "a.mp4\t\t\tann\n", [("ann", 0, 10)], id="whole clip"),
         pytest.param(HEADER + "b.mp4\t1\t2.5\tann\n", [("ann", 11, 12.5)], id="times of the clip"),
-        pytest.param(
-            HEADER + "b.mp4\t1\t\tann\nb.mp4\t\t3\tbob", [("ann", 11, 16), ("bob", 10, 13)], id="half"
-        ),
+        pytest.param(HEADER + "b.mp4\t1\t\tann\nb.mp4\t\t3\tbob", [("ann", 11, 16), ("bob", 10, 13)], id="half"),
         pytest.param(HEADER + "\t\t\tann\n\t3\t12\tbob\n", [("ann", 0, 16), ("bob", 3, 12)], id="session"),
-        pytest.param(
-            "runner\tnote\tend_s\tstart_s\tfile\nann\tlimps\t2\t1\ta.mp4\n", [("ann", 1, 2)], id="any order"
-        ),
-        pytest.param(
-            "\ufeff" + HEADER.replace("\n", "\r\n") + "a.mp4\t\t\tann\r\n", [("ann", 0, 10)], id="Excel"
-        ),
+        pytest.param("runner\tnote\tend_s\tstart_s\tfile\nann\tlimps\t2\t1\ta.mp4\n", [("ann", 1, 2)], id="any order"),
+        pytest.param("\ufeff" + HEADER.replace("\n", "\r\n") + "a.mp4\t\t\tann\r\n", [("ann", 0, 10)], id="Excel"),
     ],
 )
 def test_passes(read, text, expected):
@@ -124,9 +118,7 @@ def test_what_cannot_be_is_said_in_one_line(read, texts, message):
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(
-    not VIDEOS.is_dir(), reason=f"no mirror of the videos at {VIDEOS}; set RUNNER_REID_MIRROR"
-)
+@pytest.mark.skipif(not VIDEOS.is_dir(), reason=f"no mirror of the videos at {VIDEOS}; set RUNNER_REID_MIRROR")
 def test_real_labels():
     names = [f"a{number}.mp4" for number in range(1, 16) if number not in (9, 12)]
     starts = [10.0 * number for number in range(len(names))]

@@ -17,9 +17,7 @@ FPS = 60
 
 def persons_at(boxes: list[tuple]) -> pl.DataFrame:
     """PERSONS of (frame, person, x1, y1, x2, y2)."""
-    return tables.PERSONS.frame(
-        [dict(zip(tables.PERSONS.columns, (*box, 0.9, b""), strict=True)) for box in boxes]
-    )
+    return tables.PERSONS.frame([dict(zip(tables.PERSONS.columns, (*box, 0.9, b""), strict=True)) for box in boxes])
 
 
 def passage(person: int, xs, height: float = 100.0) -> list[tuple]:
@@ -76,9 +74,7 @@ def test_imagenet_weights_of_lite0_are_all_mapped():
     assert all(torch.equal(state[name], mapped[name]) for name in mapped)
     ramp = torch.linspace(-1, 1, 3 * 128 * 64).reshape(1, 3, 128, 64)
     with torch.no_grad():
-        features = classifier.network.forward_head(
-            classifier.network.forward_features(ramp), pre_logits=True
-        )[0]
+        features = classifier.network.forward_head(classifier.network.forward_features(ramp), pre_logits=True)[0]
     assert features.mean().item() == pytest.approx(0.02224725, rel=1e-4)
     assert features.std().item() == pytest.approx(0.1765043, rel=1e-4)
 
@@ -195,9 +191,7 @@ def session(tmp_path_factory):
             image = picture(row["runner"], row["frame"])
             encoded = crops.encode_crop(image, image.any(axis=2), max_height=60, quality=90)
             writer.append(
-                tables.PERSON_CROPS.frame(
-                    [{"frame": row["frame"], "person": row["person"], "image": encoded}]
-                )
+                tables.PERSON_CROPS.frame([{"frame": row["frame"], "person": row["person"], "image": encoded}])
             )
     return path, labels
 
@@ -260,10 +254,7 @@ def test_it_learns_red_from_blue_resumes_and_scores_a_file(session, tmp_path):
     rows.close()
     again, rows = start(labelled, tmp_path / "broken.pt")
     assert [row["train_loss"] for row in rows] == [row["train_loss"] for row in history]
-    assert all(
-        torch.equal(a, b)
-        for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True)
-    )
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True))
 
     card = {"name": "runners", "command": "", "params": {}, "data": [], "scores": {}}
     weights.save_weights(tmp_path / "runners.pt", model.state_dict(), card=card)

@@ -52,9 +52,7 @@ def test_correlation_is_that_of_opencv():
 
 
 @given(
-    arrays(
-        np.float32, st.tuples(st.integers(0, 6), st.integers(1, 5)), elements=st.floats(-100, 100, width=32)
-    ),
+    arrays(np.float32, st.tuples(st.integers(0, 6), st.integers(1, 5)), elements=st.floats(-100, 100, width=32)),
     st.sampled_from(METRICS),
 )
 def test_compare_is_symmetric_bounded_and_blind_to_scale(feature, metric):
@@ -87,9 +85,7 @@ HALF_KNOWN = np.array([[1, 0.2, NAN], [0.2, 1, NAN], [NAN, NAN, NAN]])
             id="unknown is average",
         ),
         pytest.param({"a": A, "b": np.full((2, 2), NAN)}, {"a": 0.5, "b": 0.5}, A / 2, id="all unknown"),
-        pytest.param(
-            {"a": np.array([[1, NAN], [NAN, NAN]])}, {"a": 1.0}, [[1, 0], [0, 0]], id="no known pair"
-        ),
+        pytest.param({"a": np.array([[1, NAN], [NAN, NAN]])}, {"a": 1.0}, [[1, 0], [0, 0]], id="no known pair"),
     ],
 )
 def test_fuse(similarities, weights, expected):

@@ -2,24 +2,28 @@
 import os
 from pathlib import Path
 
-import pandas as pd
-from snakemake.utils import validate
-
 from runner_reid import extractors
+from runner_reid.errors import InputError
 from runner_reid.provenance import digest, fingerprint
-from runner_reid.sheets import read_sheet, video_files
+from runner_reid.sheets import check_params, check_sheet, read_sheet, video_files
 
+SCHEMAS = Path(workflow.basedir) / "workflow/schemas"
+SHEET = config.get("videos", "data/videos.tsv")
 
-validate(config, "../schemas/params.schema.yaml")
-
-videos = read_sheet(config.get("videos", "data/videos.tsv"))
-validate(videos, "../schemas/videos.schema.yaml")
-sources = read_sheet("data/sources.tsv")
-validate(sources, "../schemas/sources.schema.yaml")
+try:
+    check_params(config, SCHEMAS / "params.schema.yaml", name="params")
+    videos = check_sheet(read_sheet(SHEET), SCHEMAS / "videos.schema.yaml", name=SHEET)
+    sources = check_sheet(
+        read_sheet("data/sources.tsv"), SCHEMAS / "sources.schema.yaml", name="data/sources.tsv"
+    )
+except InputError as error:
+    raise WorkflowError(f"error: {error}") from None
 
 videos = videos.set_index("video", drop=False)
 TEST_VIDEOS = videos.index[videos["role"] == "test"].tolist()
 CONDITIONS = sorted(set(videos["condition"]))
+
+os.environ["RUNNER_REID_CORES"] = str(workflow.cores or "")
 
 
 wildcard_constraints:
@@ -35,7 +39,14 @@ scattergather:
 
 def files_of(wildcards):
     """The video files of a session, in order."""
-    return video_files(videos.loc[wildcards.video, "files"])
+    files = video_files(videos.loc[wildcards.video, "files"], known=sources["path"])
+    made = {f"data/videos/{name}.mp4" for name in config["practice"]["videos"]}
+    missing = [path for path in files if not Path(path).exists() and path not in {*made, *sources["path"]}]
+    if missing:
+        raise WorkflowError(
+            f"error: {missing[0]}: no such file; video {wildcards.video!r} of {SHEET} needs it; correct its column `files`"
+        )
+    return files
 
 
 def labels_of(wildcards):
@@ -45,12 +56,24 @@ def labels_of(wildcards):
 
 def corpus_videos(corpus, role):
     """The names of the videos that a corpus (a condition, or `all`) is made of."""
-    return videos.index[(videos["role"] == role) & ((videos["condition"] == corpus) | (corpus == "all"))].tolist()
+    return videos.index[
+        (videos["role"] == role) & ((videos["condition"] == corpus) | (corpus == "all"))
+    ].tolist()
 
 
 def of_corpus(pattern, role="train"):
     """An input function: `pattern` for every video of the corpus in the wildcards."""
-    return lambda wildcards: expand(pattern, video=corpus_videos(wildcards.corpus, role))
+
+    def paths(wildcards):
+        names = corpus_videos(wildcards.corpus, role)
+        if not names:
+            raise WorkflowError(
+                f"error: weights for {wildcards.corpus!r} are neither in data/weights nor can be trained: {SHEET} has no "
+                f"video of role {role} and that condition; choose a condition that has weights, or add such videos"
+            )
+        return expand(pattern, video=names)
+
+    return paths
 
 
 def weights_of(name):
@@ -111,5 +134,7 @@ def declared_by(wildcards):
 def used_weights(wildcards):
     """The weights that the results of a video depend on."""
     names = ["persons", "shoes", *(["runners"] if config["runners"]["method"] == "efficientnet" else [])]
-    chosen = {name for system in config["evaluation"]["systems"] for name in config["systems"][system]["weights"]}
+    chosen = {
+        name for system in config["evaluation"]["systems"] for name in config["systems"][system]["weights"]
+    }
     return [weights_of(name)(wildcards) for name in [*names, *sorted(chosen & set(config["training"]))]]

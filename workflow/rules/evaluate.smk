@@ -14,9 +14,7 @@ rule evaluate:
         tracks="results/{video}/tracks.parquet",
         scenes="results/{video}/scenes.parquet",
         detections="results/{video}/scene_detections.parquet",
-        rankings=expand(
-            "results/{{video}}/ranking/{system}.npz", system=config["evaluation"]["systems"]
-        ),
+        rankings=expand("results/{{video}}/ranking/{system}.npz", system=config["evaluation"]["systems"]),
         identities=expand(
             "results/{{video}}/identities/{system}.parquet", system=config["evaluation"]["systems"]
         ),

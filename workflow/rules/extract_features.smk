@@ -9,7 +9,9 @@ rule extract_features:
         scenes="results/{video}/scenes.parquet",
         sequences="results/{video}/sequences.parquet",
         crops=lambda wildcards: f"results/{wildcards.video}/{declared_by(wildcards)['CROPS']}_crops.parquet",
-        weights=lambda wildcards: weights_of(wildcards.extractor)(wildcards) if declared_by(wildcards)["LEARNED"] else [],
+        weights=lambda wildcards: (
+            weights_of(wildcards.extractor)(wildcards) if declared_by(wildcards)["LEARNED"] else []
+        ),
     output:
         features="results/{video}/features/{extractor}.npz",
     log:

@@ -7,10 +7,10 @@
 rule fetch_source:
     output:
         source="{source}",
-    wildcard_constraints:
-        source="|".join(re.escape(path) for path in sources["path"]),
     log:
         "logs/fetch_source/{source}.log",
+    wildcard_constraints:
+        source="|".join(re.escape(path) for path in sources["path"]),
     params:
         code=fingerprint("sources"),
         url=lookup("path == '{source}'", within=sources, cols="url"),

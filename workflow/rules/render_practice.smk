@@ -13,12 +13,12 @@ rule render_practice:
         passes="data/labels/{practice}/passes.parquet",
         mot="data/labels/{practice}/gt.txt",
         identities="data/labels/{practice}/identities.tsv",
-    wildcard_constraints:
-        practice="|".join(config["practice"]["videos"]),
     log:
         "logs/{practice}/render_practice.log",
     benchmark:
         "results/{practice}/seconds/render_practice.tsv"
+    wildcard_constraints:
+        practice="|".join(config["practice"]["videos"]),
     params:
         code=fingerprint("practice"),
         camera=lookup("practice/camera", within=config),

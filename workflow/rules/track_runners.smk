@@ -1,7 +1,7 @@
 # Step 2: who is followed over time, which tracks are passages, and the frames of a passage that hold two steps.
 #
 # INPUTS   results/{video}/{frames,persons,runners}.parquet
-# OUTPUTS  results/{video}/{tracks,scenes,sequences}.parquet
+# OUTPUTS  results/{video}/{tracks,scenes,scene_detections,sequences}.parquet
 
 
 rule track_runners:

@@ -98,17 +98,19 @@ rule train_extractor:
     output:
         weights="results/weights/{corpus}/{extractor}.pt",
         history="results/weights/{corpus}/{extractor}.csv",
-    wildcard_constraints:
-        extractor="|".join(sorted(set(config["extractors"]) & set(config["training"]))),
     log:
         "logs/weights/{corpus}/train_extractor/{extractor}.log",
     benchmark:
         "results/weights/{corpus}/seconds/train_extractor.{extractor}.tsv"
+    wildcard_constraints:
+        extractor="|".join(sorted(set(config["extractors"]) & set(config["training"]))),
     threads: 8
     resources:
         gpu=1,
     params:
-        run=lambda wildcards: training_run(wildcards.extractor, fingerprint(f"extractors.{method_of(wildcards)}"))(wildcards),
+        run=lambda wildcards: training_run(
+            wildcards.extractor, fingerprint(f"extractors.{method_of(wildcards)}")
+        )(wildcards),
         card=lambda wildcards: card_of(wildcards.extractor)(wildcards),
         choices=lambda wildcards: training_choices(wildcards.extractor),
         method=lambda wildcards: method_of(wildcards),

@@ -1,6 +1,6 @@
+from runner_reid.classification import classify_runners
 from runner_reid.logs import logged
 from runner_reid.networks import prepare
-from runner_reid.classification import classify_runners
 from runner_reid.tables import FRAMES, PERSONS, RUNNERS
 
 with logged(snakemake.log[0]):

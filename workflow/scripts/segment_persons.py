@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from runner_reid.frames import time_ranges
+from runner_reid.frames import time_range
 from runner_reid.logs import logged
 from runner_reid.networks import prepare
 from runner_reid.persons import load_segmenter, segment_persons
@@ -9,9 +9,10 @@ from runner_reid.tables import FRAMES, PERSON_CROPS, PERSONS
 with logged(snakemake.log[0]):
     choices = snakemake.params.persons
     device = prepare(threads=snakemake.threads)
-    network = load_segmenter(snakemake.input.weights, sha256=snakemake.params.sha256, training=snakemake.params.training)
-    part, parts = (int(number) for number in snakemake.wildcards.scatteritem.split("-of-"))
-    frames = time_ranges(FRAMES.read(snakemake.input.frames), parts)[part - 1]
+    network = load_segmenter(
+        snakemake.input.weights, sha256=snakemake.params.sha256, training=snakemake.params.training
+    )
+    frames = time_range(FRAMES.read(snakemake.input.frames), snakemake.wildcards.scatteritem)
     files = [Path(file) for file in snakemake.input.files]
     with PERSONS.writer(snakemake.output.persons) as persons, PERSON_CROPS.writer(snakemake.output.crops) as crops:
         for found, cut_out in segment_persons(files, frames, network, **choices, device=device):

@@ -31,18 +31,14 @@ from runner_reid.errors import InputError
 def methods() -> list[str]:
     """The names of all methods."""
     return sorted(
-        path.stem
-        for path in Path(__file__).parent.glob("*.py")
-        if re.fullmatch("[a-z0-9][a-z0-9_]*", path.stem)
+        path.stem for path in Path(__file__).parent.glob("*.py") if re.fullmatch("[a-z0-9][a-z0-9_]*", path.stem)
     )
 
 
 def get(method: str) -> ModuleType:
     """The module of a method. Raises InputError, with the names there are, if there is none of that name."""
     if method not in methods():
-        raise InputError(
-            f"extractor: got method {method!r}, expected one of {', '.join(methods())}; correct its entry"
-        )
+        raise InputError(f"extractor: got method {method!r}, expected one of {', '.join(methods())}; correct its entry")
     return importlib.import_module(f"{__name__}.{method}")
 
 
@@ -74,9 +70,7 @@ def by_scene(features: dict[int, np.ndarray], *, width: int) -> tuple[np.ndarray
     return scene, feature.reshape(len(scene), width)
 
 
-def with_missing(
-    scene: np.ndarray, feature: np.ndarray, all_scenes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def with_missing(scene: np.ndarray, feature: np.ndarray, all_scenes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows for all of `all_scenes` (M,), in their order: NaN where `scene` (N,) lacks one (no shoe was seen).
 
     >>> with_missing(np.array([3]), np.ones((1, 2)), np.array([2, 3]))[1].tolist()

@@ -30,9 +30,7 @@ def extract(
         for image, mask in zip(scene.images, scene.masks, strict=True):
             upper = slice(0, max(1, round(size * upper_share)))
             small = cv2.resize(image, (size, size))[upper]
-            counted = (
-                cv2.resize(mask.astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST)[upper] > 0
-            )
+            counted = cv2.resize(mask.astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST)[upper] > 0
             if ignore_black:
                 counted &= cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) > 0
             counts += histogram(small[counted], bins=bins)

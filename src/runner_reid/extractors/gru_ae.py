@@ -80,9 +80,7 @@ class AutoEncoder(nn.Module):
         device = next(self.parameters()).device
         pixels = torch.from_numpy(np.concatenate([*scenes, black])).to(device).permute(0, 3, 1, 2) / 255
         *codes, padding = self.frame_encoder(pixels).split([*map(len, scenes), 1])
-        padded = [
-            torch.cat([padding.expand(max(0, self.min_frames - len(code)), WIDTH), code]) for code in codes
-        ]
+        padded = [torch.cat([padding.expand(max(0, self.min_frames - len(code)), WIDTH), code]) for code in codes]
         shape = (1, len(scenes), WIDTH)
         zero = self.initial_state == "zero"
         initial = torch.zeros(shape) if zero else torch.randn(shape, generator=generator)

@@ -162,9 +162,7 @@ class LegCycle:
         off, down = (ankle[3] - ankle[2]) / 0.02 * per_swing, (ankle[1] - ankle[0]) / 0.02 * per_swing
         keys = (RUN_KEYS if self._run else WALK_KEYS).copy()
         if self._run:
-            keys[:, 2] *= np.interp(
-                keys[:, 0], [0.15, 0.4, 0.7, 1.0], [1.0, self._gait.lift / 0.58, 1.0, 1.0]
-            )
+            keys[:, 2] *= np.interp(keys[:, 0], [0.15, 0.4, 0.7, 1.0], [1.0, self._gait.lift / 0.58, 1.0, 1.0])
             keys[2:, 1:] *= [1.0, self._gait.knee]
             keys[3:, 1] *= 0.5 + 0.5 * self._gait.knee
         points = np.vstack([ankle[3], keys[:, 1:] * self._leg_m, ankle[0]])
@@ -172,9 +170,7 @@ class LegCycle:
         return CubicSpline(shares, points, bc_type=((1, off), (1, 0.8 * down)))
 
 
-def _set_leg(
-    origin: np.ndarray, angle: np.ndarray, side: str, hip: np.ndarray, foot: Foot, *, build: "Build"
-) -> None:
+def _set_leg(origin: np.ndarray, angle: np.ndarray, side: str, hip: np.ndarray, foot: Foot, *, build: "Build") -> None:
     """Solve the knee and place thigh, shank, foot, toe."""
     thigh_m, shank_m = THIGH * build.leg * build.height_m, SHANK * build.leg * build.height_m
     reach = foot.ankle - hip
@@ -267,9 +263,7 @@ def _standing(time_s: np.ndarray, *, build: "Build", gait: "Gait") -> tuple[np.n
     leg_m = (THIGH + SHANK) * build.leg * height_m
     hips = np.stack([shift, np.full_like(time_s, ANKLE_UP * height_m + 0.988 * leg_m)], axis=-1)
     for side, forward_m in (("near", 0.05), ("far", -0.07)):
-        ankle = np.stack(
-            [np.full_like(time_s, forward_m), np.full_like(time_s, ANKLE_UP * height_m)], axis=-1
-        )
+        ankle = np.stack([np.full_like(time_s, forward_m), np.full_like(time_s, ANKLE_UP * height_m)], axis=-1)
         _set_leg(origin, angle, side, hips, Foot(ankle, nothing, nothing, nothing, nothing), build=build)
     lean = gait.lean_rad + 0.02 * np.sin(0.4 * time_s)
     _set_trunk(origin, angle, hips, lean, nothing, phase=0.1 * time_s, build=build, run=False)

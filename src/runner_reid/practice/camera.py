@@ -157,9 +157,7 @@ def shots(
             yield _shot(outline, parts, colours, anchor_px, view=view, light=light)
 
 
-def _outlines_px(
-    passage: Passage, parts: Figure, time_s: np.ndarray, *, view: View, light: Light
-) -> np.ndarray:
+def _outlines_px(passage: Passage, parts: Figure, time_s: np.ndarray, *, view: View, light: Light) -> np.ndarray:
     """(N, P, V, 2) outlines in pixels of the picture."""
     sun = np.array([passage.facing * light.sun[0], light.sun[1]])
     origin, angle = pose(
@@ -272,9 +270,7 @@ def paint_body(picture: np.ndarray, shot: Shot, lamps: np.ndarray) -> None:
     cv2.add(below, shown, dst=below)
 
 
-def overlap(
-    x: int, y: int, layer: tuple[int, ...], picture: tuple[int, ...]
-) -> tuple[slice, slice, slice, slice]:
+def overlap(x: int, y: int, layer: tuple[int, ...], picture: tuple[int, ...]) -> tuple[slice, slice, slice, slice]:
     """Where a layer at (x, y) meets a picture: rows and columns of the picture, then those of the layer.
 
     layer, picture: shapes. All four are empty if they do not meet.

@@ -75,9 +75,7 @@ class Painter:
             points = np.stack([np.concatenate([along, along[::-1]]) * stretch, across], axis=-1)
             self._add(points, slope, bone, BODY, np.array(colour) * light * shade)
 
-    def patch(
-        self, bone: str, outline: tuple, colour: "Colour", *, shade: float = 1.0, label: int = BODY
-    ) -> None:
+    def patch(self, bone: str, outline: tuple, colour: "Colour", *, shade: float = 1.0, label: int = BODY) -> None:
         """A flat part."""
         points = np.array(outline, dtype=float)
         points = np.concatenate([points, np.repeat(points[-1:], VERTICES - len(points), axis=0)])
@@ -213,19 +211,13 @@ def _head(painter: Painter, look: "Look") -> None:
     if look.hair_kind == "ponytail":
         painter.limb("tail", shapes.TAIL_SHAPE, look.hair, bands=BANDS[:3])
     painter.patch("head", shapes.FACE, look.skin, shade=0.78)
-    painter.patch(
-        "head", tuple((0.86 * a - 0.006, 0.84 * c + 0.008) for a, c in shapes.FACE), look.skin, shade=0.98
-    )
+    painter.patch("head", tuple((0.86 * a - 0.006, 0.84 * c + 0.008) for a, c in shapes.FACE), look.skin, shade=0.98)
     painter.patch("head", shapes.EYE, look.hair, shade=0.5)
     hair = shapes.LONG_HAIR if look.hair_kind == "long" else shapes.SHORT_HAIR
     painter.patch("head", hair, look.hair, shade=0.75)
-    painter.patch(
-        "head", tuple((0.7 * a - 0.016, 0.72 * c) for a, c in shapes.SHORT_HAIR[:8]), look.hair, shade=1.25
-    )
+    painter.patch("head", tuple((0.7 * a - 0.016, 0.72 * c) for a, c in shapes.SHORT_HAIR[:8]), look.hair, shade=1.25)
     painter.patch("head", shapes.EAR, look.skin, shade=0.88)
     if look.hair_kind == "cap":
         painter.patch("head", shapes.CAP_CROWN, look.cap, shade=0.8)
-        painter.patch(
-            "head", tuple((0.8 * a - 0.013, 0.75 * c + 0.004) for a, c in shapes.CAP_CROWN), look.cap
-        )
+        painter.patch("head", tuple((0.8 * a - 0.013, 0.75 * c + 0.004) for a, c in shapes.CAP_CROWN), look.cap)
         painter.patch("head", shapes.CAP_BRIM, look.cap, shade=0.65)

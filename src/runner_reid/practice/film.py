@@ -96,11 +96,7 @@ def render_practice(
 def mot_text(persons: pl.DataFrame) -> str:
     """The persons as lines of the MOT15 format: frames and ids from 1, flag 1 for runners and 0 for
     others."""
-    rows = (
-        persons.sort("frame", "passage")
-        .select("frame", "passage", "x1", "y1", "x2", "y2", "runner")
-        .iter_rows()
-    )
+    rows = persons.sort("frame", "passage").select("frame", "passage", "x1", "y1", "x2", "y2", "runner").iter_rows()
     return "".join(
         f"{frame + 1},{passage + 1},{x1:g},{y1:g},{x2 - x1:g},{y2 - y1:g},{int(runner)},-1,-1,-1\n"
         for frame, passage, x1, y1, x2, y2, runner in rows
@@ -153,9 +149,7 @@ def _crews(
 def _frames_of(passage: Passage, frames: int, *, fps: int, view: View) -> range:
     """The frames in which any part of the body could be in the picture."""
     first_s, last_s = passage.span_s(view.half_width_m(passage.depth_m) + BODY_M)
-    return range(
-        min(frames, max(0, math.ceil(first_s * fps))), min(frames, max(0, math.floor(last_s * fps) + 1))
-    )
+    return range(min(frames, max(0, math.ceil(first_s * fps))), min(frames, max(0, math.floor(last_s * fps) + 1)))
 
 
 class Recorder:
@@ -215,9 +209,7 @@ class TruthLog:
         box, mask = _tight(seen, corner)
         actor = self._passages[number].actor
         self._persons.append((frame, number, actor.name, actor.runner, *box, visible, encode_mask(mask)))
-        for side, shoe_label, area_px in zip(
-            ("far", "near"), (FAR_SHOE, NEAR_SHOE), shot.shoe_px, strict=True
-        ):
+        for side, shoe_label, area_px in zip(("far", "near"), (FAR_SHOE, NEAR_SHOE), shot.shoe_px, strict=True):
             shoe = seen & (label == shoe_label)
             share = min(1.0, np.count_nonzero(shoe) / max(1.0, area_px))
             if share < MIN_SHOE_VISIBLE:

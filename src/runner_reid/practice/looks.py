@@ -146,9 +146,7 @@ def walker_look(rng: np.random.Generator, number: int) -> Look:
 def coach_look(rng: np.random.Generator) -> Look:
     """A tracksuit and a cap."""
     look = _look(rng, "clothes_coach", "shoes_coach")
-    return replace(
-        look, top_kind="jacket", pattern="chest", bottom_kind="trousers", hair_kind="cap", sock_share=0.2
-    )
+    return replace(look, top_kind="jacket", pattern="chest", bottom_kind="trousers", hair_kind="cap", sock_share=0.2)
 
 
 def sprinter_look(rng: np.random.Generator) -> Look:

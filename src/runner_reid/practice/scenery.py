@@ -75,13 +75,9 @@ def grain(shape: tuple[int, int], rng: np.random.Generator, sizes_px: tuple[floa
     total = np.zeros(shape, np.float32)
     for size_px in sizes_px:
         step = max(1, int(size_px / 2))
-        small: np.ndarray = rng.standard_normal((shape[0] // step + 2, shape[1] // step + 2)).astype(
-            np.float32
-        )
+        small: np.ndarray = rng.standard_normal((shape[0] // step + 2, shape[1] // step + 2)).astype(np.float32)
         small = cv2.GaussianBlur(small, (0, 0), max(0.5, size_px / step / 2))
-        layer = cv2.resize(
-            small, (small.shape[1] * step, small.shape[0] * step), interpolation=cv2.INTER_CUBIC
-        )
+        layer = cv2.resize(small, (small.shape[1] * step, small.shape[0] * step), interpolation=cv2.INTER_CUBIC)
         layer = layer[: shape[0], : shape[1]]
         total += layer / layer.std() * np.float32(np.sqrt(size_px))
     return total / total.std()
@@ -125,10 +121,7 @@ def _foliage(
 ) -> np.ndarray:
     """Leaves from the fence up to a wavy edge; returns (H, W) bool where they are."""
     shape, unit = picture.shape[:2], view.unit
-    edge = (
-        _rows(view, FENCE_M, up_m)
-        + waviness * grain((1, shape[1]), rng, (170 * unit, 60 * unit, 14 * unit))[0]
-    )
+    edge = _rows(view, FENCE_M, up_m) + waviness * grain((1, shape[1]), rng, (170 * unit, 60 * unit, 14 * unit))[0]
     leaves = grain(shape, rng, (34 * unit, 12 * unit, 5 * unit, 2.5 * unit))
     ragged = np.arange(shape[0])[:, None] + 3.5 * unit * leaves
     inside = (ragged > edge[None]) & (np.arange(shape[0])[:, None] < _rows(view, FENCE_M) + 2)
@@ -183,9 +176,7 @@ def _ground(picture: np.ndarray, view: View, rng: np.random.Generator) -> None:
 def _letters(area: np.ndarray, text: str, corner: tuple[int, int], size: float, rgb: tuple) -> None:
     """Text whose left lower corner is `corner`. size: 1 is about 22 px high."""
     stencil = np.zeros(area.shape[:2], np.uint8)
-    cv2.putText(
-        stencil, text, corner, cv2.FONT_HERSHEY_DUPLEX, size, 255, max(1, round(2 * size)), cv2.LINE_AA
-    )
+    cv2.putText(stencil, text, corner, cv2.FONT_HERSHEY_DUPLEX, size, 255, max(1, round(2 * size)), cv2.LINE_AA)
     share = stencil[..., None] / np.float32(255)
     area += share * (np.array(rgb, np.float32) - area)
 

@@ -238,17 +238,13 @@ class Lapper:
                 today = replace(actor, gait=replace(actor.gait, cadence_spm=float(cadence_spm)))
                 depth_m = self.depth_m + rng.normal(0.0, 0.06)
                 passages.append(
-                    Passage(
-                        today, float(time_s), 0.0, speed_mps, 1, float(depth_m), float(rng.uniform()), 0.0
-                    )
+                    Passage(today, float(time_s), 0.0, speed_mps, 1, float(depth_m), float(rng.uniform()), 0.0)
                 )
             time_s += max(lap_s, MIN_LAP_S + 2)
         return passages
 
 
-def _others(
-    people: np.random.Generator, rng: np.random.Generator, duration_s: float, start_s: float
-) -> list[Passage]:
+def _others(people: np.random.Generator, rng: np.random.Generator, duration_s: float, start_s: float) -> list[Passage]:
     """Everybody who is no runner of the practice, as many as the time allows."""
     passages = []
     walkers = max(1, round(duration_s / 66)) if duration_s >= 5 else 0
@@ -270,9 +266,7 @@ def _others(
     if duration_s >= 30:
         crossers = 1 if duration_s < 150 else 2
         for n in range(crossers):
-            gait = replace(
-                _running(people), cadence_spm=float(people.uniform(154, 164)), lift=0.45, knee=0.85
-            )
+            gait = replace(_running(people), cadence_spm=float(people.uniform(154, 164)), lift=0.45, knee=0.85)
             actor = Actor(f"crosser{n + 1}", _build(people), gait, crosser_look(people, n))
             middle_s = duration_s * (0.36 + 0.5 * n + rng.uniform(-0.08, 0.08))
             passages.append(_crossing(actor, middle_s, -rng.uniform(3.0, 3.5), rng.choice([1.83, 3.4]), rng))
@@ -286,10 +280,6 @@ def _others(
     return passages
 
 
-def _crossing(
-    actor: Actor, middle_s: float, speed_mps: float, depth_m: float, rng: np.random.Generator
-) -> Passage:
+def _crossing(actor: Actor, middle_s: float, speed_mps: float, depth_m: float, rng: np.random.Generator) -> Passage:
     facing = 1 if speed_mps > 0 else -1
-    return Passage(
-        actor, float(middle_s), 0.0, float(speed_mps), facing, float(depth_m), float(rng.uniform()), 0.0
-    )
+    return Passage(actor, float(middle_s), 0.0, float(speed_mps), facing, float(depth_m), float(rng.uniform()), 0.0)

@@ -1,0 +1,96 @@
+"""The whole graph, with the real snakemake, real weights and a real (tiny, rendered) video."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import polars as pl
+import pytest
+
+TARGET = "results/eval_tiny.json"
+
+
+def test_the_main_job_is_planned_from_raw_video_without_training(project):
+    planned = project.planned(TARGET)
+    assert planned["render_practice"] == 1
+    assert planned["segment_persons"] == 4
+    assert not [rule for rule in planned if rule.startswith("train_")]
+
+
+def test_result_has_the_agreed_shape(finished):
+    result = json.loads((finished.folder / TARGET).read_text())
+    assert set(result) == {"video", "scenes", "tracking", "systems", "provenance"}
+    assert set(result["scenes"]) == {"found", "labelled", "matched", "missed", "spurious", "recall", "precision"}
+    assert set(result["tracking"]) == {"MOTA", "IDF1", "HOTA"}
+    assert list(result["systems"]) == ["hist", "hist_shoe", "gru", "gru_hist"]
+    for system in result["systems"].values():
+        assert set(system["paper"]) == {"mAP", "rank1", "rank5", "rank10", "queries", "ceiling"}
+        assert set(system["strict"]) == {"mAP", "mAP_ci95", "rank1", "rank5", "mINP", "queries"}
+        assert {"found", "true", "ARI", "ARI_all"} < set(system["identities"])
+    assert {"params_sha256", "code", "weights", "seconds"} == set(result["provenance"])
+    assert {"persons", "runners", "shoes", "gru_ae"} == set(result["provenance"]["weights"])
+    assert result["provenance"]["seconds"]["segment_persons"] > 0
+
+
+def test_scenes_of_the_tiny_video_are_its_passages(finished):
+    scenes = json.loads((finished.folder / TARGET).read_text())["scenes"]
+    truth = pl.read_parquet(finished.folder / "data/labels/tiny/passes.parquet").filter("runner")
+    assert scenes["labelled"] == truth.height > 0
+    assert scenes["recall"] >= 0.75
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    done = finished.snakemake(TARGET)
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "change, rerun",
+    [
+        (
+            {"shoes": {"min_score": 0.3}},
+            {"detect_shoes", "extract_features", "compare_scenes", "rank_scenes", "assign_identities", "evaluate"},
+        ),
+        ({"identity": {"threshold": 0.8}}, {"assign_identities", "evaluate"}),
+        ({"evaluation": {"bootstrap": 100}}, {"evaluate"}),
+        ({"report": {"crops_per_runner": 5}}, set()),
+    ],
+)
+def test_a_changed_parameter_reruns_only_what_depends_on_it(finished, change, rerun):
+    from conftest import TINY
+
+    finished.overlay(TINY | change)
+    planned = finished.planned(TARGET)
+    finished.overlay(TINY)
+    assert set(planned) - {"evaluate"} == rerun - {"evaluate"}
+    if "shoes" in change:
+        assert planned["extract_features"] == 1
+
+
+def test_a_killed_run_goes_on_where_it_was(finished, tmp_path):
+    """Kill snakemake with everything it started in the middle of a run; nothing half-written is taken for whole."""
+    results = finished.folder / "results/tiny"
+    kept = (results / "persons.parquet").stat().st_mtime_ns
+    for path in [*results.glob("features/*"), results / "shoes.parquet", results / "shoe_crops.parquet"]:
+        path.unlink()
+    running = subprocess.Popen(
+        finished.command(TARGET),
+        cwd=finished.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(6)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    unlock = subprocess.run(
+        [*finished.command()[:-1], "--unlock"], cwd=finished.folder, capture_output=True, text=True, timeout=120
+    )
+    assert unlock.returncode == 0, unlock.stderr
+    done = finished.snakemake(TARGET)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (results / "persons.parquet").stat().st_mtime_ns == kept
+    assert json.loads((finished.folder / TARGET).read_text())["systems"]
