@@ -6,7 +6,6 @@ Takes a real clip, enlarges it to 3840x2160, repeats it forwards to the length a
 """
 
 import itertools
-import json
 import os
 import shutil
 import subprocess
@@ -18,6 +17,9 @@ from pathlib import Path
 import av
 import numpy as np
 import psutil
+
+from runner_reid.results import rule_seconds
+from runner_reid.tables import SCENES
 
 FOLDER = Path("benchmarks/results")
 
@@ -68,15 +70,15 @@ def main(clip: str, seconds: float) -> None:
     memory.start()
     started = time.monotonic()
     subprocess.run(
-        ["make", "results/eval_long.json", f"VIDEOS={FOLDER}/videos.tsv", "PARAMS=docs/examples/runners.yaml"],
+        ["make", "results/report_long.html", f"VIDEOS={FOLDER}/videos.tsv", "PARAMS=docs/examples/runners.yaml"],
         check=True,
         env=os.environ,
     )
     size = sum(path.stat().st_size for path in Path("results/long").rglob("*") if path.is_file())
-    result = json.loads(Path("results/eval_long.json").read_text())
+    seconds_of = rule_seconds("results/long/seconds")
     print(f"{seconds:.0f} s of 4K60 ({video.stat().st_size / 1e6:.0f} MB): {time.monotonic() - started:.0f} s")
     print(f"peak memory {memory.peak / 1e9:.2f} GB; results {size / 1e6 / (seconds / 60):.0f} MB per minute")
-    print(f"scenes {result['scenes']['found']}; seconds per rule {result['provenance']['seconds']}")
+    print(f"scenes {SCENES.read('results/long/scenes.parquet').height}; seconds per rule {seconds_of}")
 
 
 if __name__ == "__main__":

@@ -109,9 +109,9 @@ class open_clip:
                 "from the camera, or keep its whole part: ffmpeg -i FILE -c copy WHOLE"
             )
         if not self._container.streams.video:
-            kinds = ", ".join(sorted({stream.type for stream in self._container.streams})) or "no"
+            kinds = ", ".join(sorted({stream.type for stream in self._container.streams}))
             self._container.close()
-            raise InputError(f"{path}: holds {kinds} stream only; expected a video stream")
+            raise InputError(f"{path}: holds {f'{kinds} stream only' if kinds else 'no stream'}; expected a video stream")
         stream = self._container.streams.video[0]
         stream.thread_type = "AUTO"
         counted = self._container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
@@ -268,7 +268,7 @@ def _block_motion(difference: np.ndarray, min_difference: float, block: int) -> 
     noise = float(np.median(difference[::2, ::2]))
     moving = (difference > min_difference + 3 * noise).astype(np.float32)
     size = (max(1, moving.shape[1] // block), max(1, moving.shape[0] // block))
-    return float(cv2.resize(moving, size, interpolation=cv2.INTER_AREA).max())
+    return min(1.0, float(cv2.resize(moving, size, interpolation=cv2.INTER_AREA).max()))
 
 
 def _near(time_s: np.ndarray, busy_s: np.ndarray, margin_s: float) -> np.ndarray:

@@ -32,7 +32,7 @@ def fetch(path: str, *, url: str, sha256: str, size: int, mirror: str) -> None:
             log.info("%s: fetched from %s", path, home)
             return
         except (OSError, http.client.HTTPException, ValueError) as error:
-            failures.append(f"{home}: {error}")
+            failures.append(f"{home}: {' '.join(str(error).split())}")
     raise InputError(
         f"{path}: could not be fetched ({'; '.join(failures) or 'no mirror and no url'}); expected {size} bytes with "
         f"sha256 {sha256}; put the file there by hand, or set RUNNER_REID_MIRROR to a folder that holds it"

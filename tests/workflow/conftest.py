@@ -26,7 +26,8 @@ class Project:
             source, target = ROOT / name, folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
-        (folder / "data/weights").symlink_to(ROOT / "data/weights")
+        for name in ("data/weights", "src"):
+            (folder / name).symlink_to(ROOT / name)
         (folder / "sheet.tsv").write_text(SHEET + TINY_ROW)
         self.overlay(TINY)
 

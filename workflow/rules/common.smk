@@ -23,7 +23,7 @@ videos = videos.set_index("video", drop=False)
 TEST_VIDEOS = videos.index[videos["role"] == "test"].tolist()
 CONDITIONS = sorted(set(videos["condition"]))
 
-os.environ["RUNNER_REID_CORES"] = str(workflow.cores or "")
+os.environ["RUNNER_REID_CORES"] = str(workflow.resource_settings.cores or "")
 
 
 wildcard_constraints:
@@ -52,6 +52,16 @@ def files_of(wildcards):
 def labels_of(wildcards):
     """The files of labels of a video."""
     return [path for path in videos.loc[wildcards.video, "labels"].split(",") if path]
+
+
+def labels_to_score(wildcards):
+    """The files of labels of a video that is evaluated."""
+    if not labels_of(wildcards):
+        raise WorkflowError(
+            f"error: video {wildcards.video!r} of {SHEET} has no labels to be scored against; fill in its column "
+            f"`labels`, or make results/report_{wildcards.video}.html, which needs none"
+        )
+    return labels_of(wildcards)
 
 
 def corpus_videos(corpus, role):

@@ -8,7 +8,7 @@
 rule evaluate:
     input:
         files=files_of,
-        labels=labels_of,
+        labels=labels_to_score,
         frames="results/{video}/frames.parquet",
         persons="results/{video}/persons.parquet",
         tracks="results/{video}/tracks.parquet",
