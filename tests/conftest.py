@@ -12,7 +12,10 @@ import polars as pl
 import pytest
 import yaml
 
-from runner_reid.frames import extract_frames
+from runner_reid import tables
+from runner_reid.crops import encode_crop
+from runner_reid.frames import extract_frames, read_frames
+from runner_reid.masks import decode_mask, outward
 from runner_reid.practice import Truth, render_practice
 
 ROOT = Path(__file__).parents[1]
@@ -80,7 +83,40 @@ class Practice:
 def practice(tmp_path_factory, params) -> Practice:
     """Four seconds of practice by day, small."""
     path = tmp_path_factory.mktemp("practice") / "practice.mp4"
-    truth = render_practice(
-        path, condition="day", seed=7, duration_s=4, fps=15, width=320, height=180, runners=2, sub_frames=1
-    )
+    small = {"duration_s": 4, "fps": 15, "width": 320, "height": 180, "runners": 2, "sub_frames": 1, "seed": 7}
+    given = params["practice"]["camera"] | params["practice"]["videos"]["day"] | small
+    truth = render_practice(path, **given)
     return Practice(path, extract_frames([path], **params["frames"]), truth)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is found in the practice: tables PERSONS and TRACKS, and the file of crops (PERSON_CROPS)."""
+
+    persons: pl.DataFrame
+    tracks: pl.DataFrame
+    crops_path: Path
+
+
+@pytest.fixture(scope="session")
+def found(practice, tmp_path_factory) -> Found:
+    """The practice as a perfect segmenter and tracker would see it, and cut out."""
+    folder = tmp_path_factory.mktemp("found")
+    everyone = practice.truth.persons.sort("frame", "passage").with_columns(
+        person=pl.int_range(pl.len()).over("frame").cast(pl.Int16), score=pl.lit(0.9, pl.Float32)
+    )
+    cuts = {}
+    for frame, image in read_frames([practice.path], practice.frames):
+        for row in everyone.filter(pl.col("frame") == frame).iter_rows(named=True):
+            x1, y1, x2, y2 = outward(np.array([row[edge] for edge in ("x1", "y1", "x2", "y2")]))
+            mask = decode_mask(row["mask"], np.array([x1, y1, x2, y2]))
+            cuts[frame, row["person"]] = encode_crop(image[y1:y2, x1:x2], mask, max_height=256, quality=90)
+    tables.PERSON_CROPS.write(
+        tables.PERSON_CROPS.frame([{"frame": f, "person": p, "image": cut} for (f, p), cut in cuts.items()]),
+        folder / "person_crops.parquet",
+    )
+    return Found(
+        everyone.select(tables.PERSONS.schema.names()),
+        everyone.select("frame", "person", track="passage"),
+        folder / "person_crops.parquet",
+    )

@@ -10,7 +10,6 @@ import numpy as np
 from runner_reid.errors import InputError
 from runner_reid.files import atomic_path
 
-
 _DAMAGE = (OSError, EOFError, ValueError, TypeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 """What reading a damaged NPZ file can raise."""
 

@@ -63,15 +63,15 @@ class Clip:
                     yield pts, frame
         except av.FFmpegError as error:
             raise InputError(
-                f"{self.path}: cannot be decoded after {(last or 0) * self.unit_s:.2f} s ({error.strerror}); expected a "
-                "whole video file; copy it again from the camera, or cut off the damaged end"
+                f"{self.path}: cannot be decoded after {(last or 0) * self.unit_s:.2f} s ({error.strerror}); "
+                "expected a whole video file; copy it again from the camera, or cut off the damaged end"
             ) from error
         if unstamped:
             log.warning("%s: left out %d frames without a time stamp of their own", self.path, unstamped)
         if unstamped and last is None:
             raise InputError(
-                f"{self.path}: its frames have no time stamps; expected a file that keeps them; make one of it with its "
-                "true frame rate: ffmpeg -framerate RATE -i FILE -c copy FILE.mp4"
+                f"{self.path}: its frames have no time stamps; expected a file that keeps them; make one of it "
+                "with its true frame rate: ffmpeg -framerate RATE -i FILE -c copy FILE.mp4"
             )
 
     def decode_from(self, pts: int) -> Iterator[tuple[int, av.VideoFrame]]:
@@ -105,13 +105,14 @@ class open_clip:
             ) from error
         if lacking := _lacking_bytes(path):
             raise InputError(
-                f"{path}: is cut off: {lacking} bytes are missing at its end; expected a whole video file; copy it again "
-                "from the camera, or keep its whole part: ffmpeg -i FILE -c copy WHOLE"
+                f"{path}: is cut off: {lacking} bytes are missing at its end; expected a whole video file; "
+                "copy it again from the camera, or keep its whole part: ffmpeg -i FILE -c copy WHOLE"
             )
         if not self._container.streams.video:
             kinds = ", ".join(sorted({stream.type for stream in self._container.streams}))
             self._container.close()
-            raise InputError(f"{path}: holds {f'{kinds} stream only' if kinds else 'no stream'}; expected a video stream")
+            held = f"{kinds} stream only" if kinds else "no stream"
+            raise InputError(f"{path}: holds {held}; expected a video stream")
         stream = self._container.streams.video[0]
         stream.thread_type = "AUTO"
         counted = self._container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
@@ -190,7 +191,7 @@ def time_range(frames: pl.DataFrame, share: str) -> pl.DataFrame:
 
 
 def _lacking_bytes(path: Path) -> int:
-    """How many bytes an mp4, mov or avi file has less than its own headers say: FFmpeg reads what is there in silence."""
+    """How many bytes an mp4, mov or avi file lacks by its own headers: FFmpeg silently reads what is there."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(16)

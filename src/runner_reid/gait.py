@@ -16,7 +16,8 @@ def step_period(
 ) -> float:
     """The step period in seconds by the autocorrelation of the crop's width; NaN where none is clear.
 
-    time_s, width: (T,) seconds and pixels, one per frame in which the runner was seen; gaps are interpolated.
+    time_s, width: (T,) seconds and pixels, one per frame in which the whole runner was seen; gaps are interpolated.
+        A crop that the picture's edge cuts off must not be among them: its width says nothing about the legs.
     min_cadence, max_cadence: steps per minute between which the period is looked for.
     min_strength: smallest normalised autocorrelation (-1..1) of a period; larger gives NaN more often.
     The first peak gives the period roughly; the farthest peak that repeats it makes it exact to a fraction of a frame.
@@ -83,8 +84,9 @@ def _cut(time_s: np.ndarray, width: np.ndarray, inside: np.ndarray, period: floa
     first, last = time_s[0], time_s[-1]
     if last - first <= length:
         return np.arange(len(time_s))
-    turns = np.exp(-2j * np.pi * (time_s - first) / period)
-    delay = -np.angle(np.sum(_steady(width) * turns)) / (2 * np.pi) * period
+    whole = inside if inside.sum() > 3 else np.ones_like(inside)
+    turns = np.exp(-2j * np.pi * (time_s[whole] - first) / period)
+    delay = -np.angle(np.sum(_steady(width[whole]) * turns)) / (2 * np.pi) * period
     starts = np.arange(first + delay % period, last - length + 1e-9, period)
     if not len(starts):
         starts = np.array([(first + last - length) / 2])

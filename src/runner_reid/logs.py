@@ -13,7 +13,7 @@ from runner_reid.errors import InputError
 class LogFile(logging.FileHandler):
     """A log file that stays silent when it cannot be written: a full disk ends a job by one line, not by its log."""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+    def handleError(self, record: logging.LogRecord) -> None:
         pass
 
     def flush(self) -> None:

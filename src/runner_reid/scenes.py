@@ -99,9 +99,10 @@ def build_scenes(
         if reason:
             dropped[reason] += 1
             continue
+        whole = part.filter("inside")
         period = gait.step_period(
-            part["time_s"].to_numpy(),
-            part["width"].to_numpy().astype(float),
+            whole["time_s"].to_numpy(),
+            whole["width"].to_numpy().astype(float),
             min_cadence=min_cadence,
             max_cadence=max_cadence,
             min_strength=min_strength,

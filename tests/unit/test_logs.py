@@ -62,7 +62,9 @@ def test_the_user_reads_one_line(tmp_path, capsys, error, line):
     assert printed.err in (tmp_path / "rule.log").read_text()
 
 
-@pytest.mark.parametrize("error", [ValueError("a bug"), OSError(errno.EACCES, "Permission denied"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error", [ValueError("a bug"), OSError(errno.EACCES, "Permission denied"), KeyboardInterrupt()]
+)
 def test_a_bug_keeps_its_traceback(tmp_path, error):
     with pytest.raises(type(error)) as raised, logged(tmp_path / "rule.log"):
         raise error

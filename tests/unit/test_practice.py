@@ -17,7 +17,7 @@ from runner_reid.practice.scenery import Scenery
 from runner_reid.practice.world import MIN_LAP_S, practice_passages
 from runner_reid.tables import TRUTH_PASSES, TRUTH_PERSONS, TRUTH_SHOES
 
-SMALL = {"duration_s": 6, "fps": 15, "width": 480, "height": 270, "runners": 3, "sub_frames": 3}
+SMALL = {"duration_s": 6, "fps": 15, "width": 480, "height": 270, "runners": 3, "crowd": 1, "sub_frames": 3}
 BOXES = ("x1", "y1", "x2", "y2")
 
 
@@ -49,7 +49,7 @@ def test_same_arguments_same_bytes(videos, tmp_path, condition):
 def test_seeds_share_no_picture_and_no_actor(videos):
     assert sha256(videos["day", 1][0]) != sha256(videos["day", 2][0])
     looks = [
-        {passage.actor.look for passage in practice_passages(seed=seed, duration_s=200, runners=15)}
+        {passage.actor.look for passage in practice_passages(seed=seed, duration_s=200, runners=15, crowd=1)}
         for seed in (1, 2, 3)
     ]
     for one, other in itertools.combinations(looks, 2):
@@ -143,7 +143,7 @@ def test_passes_agree_with_persons(videos, key):
 
 def test_cadence_is_the_period_of_the_width_of_the_mask(tmp_path):
     truth = render_practice(
-        tmp_path / "one.mp4", condition="day", seed=5, duration_s=5, fps=30, width=480, height=270, runners=1,
+        tmp_path / "one.mp4", condition="day", seed=5, duration_s=5, fps=30, width=480, height=270, runners=1, crowd=1,
         sub_frames=1,
     )  # fmt: skip
     passage = truth.passes.filter(pl.col("runner")).row(0, named=True)
@@ -158,7 +158,7 @@ def test_cadence_is_the_period_of_the_width_of_the_mask(tmp_path):
 
 @pytest.mark.parametrize("seed", [1, 2, 7])
 def test_a_full_practice_is_full_but_not_crowded(seed):
-    passages = practice_passages(seed=seed, duration_s=200, runners=15)
+    passages = practice_passages(seed=seed, duration_s=200, runners=15, crowd=1)
     runners = [passage for passage in passages if passage.actor.runner]
     laps = {}
     for passage in runners:
@@ -175,7 +175,7 @@ def test_a_full_practice_is_full_but_not_crowded(seed):
 
 
 def test_some_runners_differ_only_by_their_shoes_and_some_share_them():
-    passages = practice_passages(seed=1, duration_s=200, runners=15)
+    passages = practice_passages(seed=1, duration_s=200, runners=15, crowd=1)
     looks = {passage.actor.name: passage.actor.look for passage in passages if passage.actor.runner}
     pairs = list(itertools.combinations(looks.values(), 2))
     assert sum(one.clothes == two.clothes and one.shoes != two.shoes for one, two in pairs) >= 3
@@ -227,7 +227,7 @@ def test_identities_text_names_every_track(videos):
 
 
 def test_feet_do_not_skate_and_knees_bend_forward():
-    for passage in practice_passages(seed=1, duration_s=200, runners=15):
+    for passage in practice_passages(seed=1, duration_s=200, runners=15, crowd=1):
         actor, speed_mps = passage.actor, abs(passage.speed_mps)
         if actor.gait.kind == "stand":
             continue

@@ -143,5 +143,5 @@ def test_a_result_can_be_written(evaluated, tmp_path, scenes):
 def test_a_perfect_result_is_perfect(evaluated):
     result = evaluated(6)
     scores = json.dumps(result["systems"]["hist"])
-    assert result["systems"]["hist"]["strict"]["map"] == 1.0, scores
-    assert result["systems"]["hist"]["paper"]["map"] == 1.0, scores
+    assert result["systems"]["hist"]["strict"]["mAP"] == 1.0, scores
+    assert result["systems"]["hist"]["paper"]["mAP"] == 1.0, scores

@@ -138,7 +138,7 @@ def test_damage_is_told_in_one_line(tmp_path, damage, read):
     path = tmp_path / "tracks.parquet"
     TRACKS.write(tracks(50), path)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InputError, match="expected a Parquet table tracks .*; delete it and run again") as error:
+    with pytest.raises(InputError, match=r"expected a Parquet table tracks .*; delete it and run again") as error:
         read(path)
     assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-TINY = {"practice": {"videos": {"tiny": {"condition": "night", "seed": 7, "duration_s": 14, "runners": 5}}}}
+TINY = {"practice": {"videos": {"tiny": {"condition": "night", "seed": 7, "duration_s": 14, "runners": 5, "crowd": 1}}}}
 SHEET = "video\tfiles\tcondition\trole\tmin_lap_s\tsource\tlabels\n"
 TINY_ROW = (
     "tiny\tdata/videos/tiny.mp4\tnight\ttest\t30\tpractice\tdata/labels/tiny/gt.txt,data/labels/tiny/identities.tsv\n"

@@ -18,7 +18,7 @@ def nobody(tmp_path_factory):
     """A practice that nobody came to."""
     path = tmp_path_factory.mktemp("nobody") / "nobody.mp4"
     choices = {"condition": "day", "seed": 5, "duration_s": 4, "fps": 30, "width": 480, "height": 270}
-    render_practice(path, **choices, runners=0, sub_frames=1)
+    render_practice(path, **choices, runners=0, crowd=1, sub_frames=1)
     return path
 
 
@@ -126,7 +126,7 @@ def test_own_weights_that_are_damaged(project, nobody):
 
 
 def test_a_single_scene_of_a_single_runner_is_an_answer(project):
-    project.overlay({"practice": {"videos": {"tiny": {"condition": "day", "seed": 3, "duration_s": 9, "runners": 1}}}})
+    project.overlay({"practice": {"videos": {"tiny": {"condition": "day", "seed": 3, "duration_s": 9, "runners": 1, "crowd": 1}}}})
     done = project.snakemake("results/eval_tiny.json")
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((project.folder / "results/eval_tiny.json").read_text())

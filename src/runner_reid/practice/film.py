@@ -51,12 +51,14 @@ def render_practice(
     width: int,
     height: int,
     runners: int,
+    crowd: int,
     sub_frames: int,
 ) -> Truth:
     """Render a practice to an mp4 file and return its truth.
 
     condition: `day` or `night`. seed: people, times and surroundings; another seed shares nobody. width,
     height: even. runners: how many runners take part; more also fill more of the time; 0 is an empty track.
+    crowd: a larger number brings so many times as many people who are no runners.
     sub_frames: moments averaged over a long exposure (at night); more make smoother blur and take longer, and
     an odd number has one exactly in the middle, where the masks are taken.
     """
@@ -70,7 +72,7 @@ def render_practice(
         sub_frames=sub_frames,
     )
     view, light = View(width, height), LIGHTS[condition]
-    passages = practice_passages(seed=seed, duration_s=duration_s, runners=runners)
+    passages = practice_passages(seed=seed, duration_s=duration_s, runners=runners, crowd=crowd)
     scenery = Scenery(seed=seed, view=view, light=light)
     recorder, log = Recorder(seed, view, light), TruthLog(passages, view, fps)
     frames = round(duration_s * fps)

@@ -143,15 +143,15 @@ def walker_look(rng: np.random.Generator, number: int) -> Look:
     )
 
 
-def coach_look(rng: np.random.Generator) -> Look:
+def coach_look(rng: np.random.Generator, number: int) -> Look:
     """A tracksuit and a cap."""
-    look = _look(rng, "clothes_coach", "shoes_coach")
+    look = _look(rng, f"clothes_coach{number + 1}", f"shoes_coach{number + 1}")
     return replace(look, top_kind="jacket", pattern="chest", bottom_kind="trousers", hair_kind="cap", sock_share=0.2)
 
 
-def sprinter_look(rng: np.random.Generator) -> Look:
+def sprinter_look(rng: np.random.Generator, number: int) -> Look:
     """A sprint suit."""
-    look = _look(rng, "clothes_sprinter", "shoes_sprinter")
+    look = _look(rng, f"clothes_sprinter{number + 1}", f"shoes_sprinter{number + 1}")
     return replace(
         look, top_kind="singlet", pattern="side", bottom=look.top, bottom_kind="tights", bottom_share=0.7,
         hair_kind="short", sock_share=0.16,

@@ -107,17 +107,17 @@ class Passage:
         return self.phase + (np.asarray(time_s) - self.middle_s) * self.actor.gait.cadence_spm / 120.0
 
 
-def practice_passages(*, seed: int, duration_s: float, runners: int) -> list[Passage]:
+def practice_passages(*, seed: int, duration_s: float, runners: int, crowd: int) -> list[Passage]:
     """Everybody's passages, in order of the time at which they start.
 
-    The people depend on the seed and the number of runners; the times also on the duration. Without runners
-    there is nobody at all.
+    The people depend on the seed and the number of runners; the times also on the duration. A larger `crowd`
+    brings so many times as many people who are no runners. Without runners there is nobody at all.
     """
     if runners == 0:
         return []
     people, times = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 2])
     passages = _laps(club(people, runners), times, duration_s)
-    passages += _others(people, times, duration_s, start_s=min(passage.middle_s for passage in passages))
+    passages += _others(people, times, duration_s, start_s=min(passage.middle_s for passage in passages), crowd=crowd)
     spans = [passage.span_s(BEYOND_M) for passage in passages]
     order = sorted(range(len(passages)), key=lambda number: spans[number])
     return [passages[number] for number in order if spans[number][1] > 0 and spans[number][0] < duration_s]
@@ -244,36 +244,38 @@ class Lapper:
         return passages
 
 
-def _others(people: np.random.Generator, rng: np.random.Generator, duration_s: float, start_s: float) -> list[Passage]:
-    """Everybody who is no runner of the practice, as many as the time allows."""
+def _others(
+    people: np.random.Generator, rng: np.random.Generator, duration_s: float, start_s: float, crowd: int
+) -> list[Passage]:
+    """Everybody who is no runner of the practice, as many as the time allows, times `crowd`."""
     passages = []
-    walkers = max(1, round(duration_s / 66)) if duration_s >= 5 else 0
+    walkers = crowd * max(1, round(duration_s / 66)) if duration_s >= 5 else 0
     for n in range(walkers):
         actor = Actor(f"walker{n + 1}", _build(people), _walking(people), walker_look(people, n))
         facing = 1 if n % 2 else -1
         middle_s = duration_s * (n + 0.5 + rng.uniform(-0.15, 0.15)) / walkers
         depth_m = rng.choice([4.2, 5.0, 1.9])
         passages.append(_crossing(actor, middle_s, facing * rng.uniform(1.25, 1.4), depth_m, rng))
-    if duration_s >= 15:
+    for n in range(crowd if duration_s >= 15 else 0):
         gait = replace(
             _running(people), cadence_spm=float(people.uniform(245, 262)), lift=0.74, knee=1.2, lean_rad=0.14,
             strike_rad=0.12, arm_swing_rad=0.95, reach=0.50,
         )  # fmt: skip
-        actor = Actor("sprinter1", _build(people), gait, sprinter_look(people))
+        actor = Actor(f"sprinter{n + 1}", _build(people), gait, sprinter_look(people, n))
         for share in (0.62,) if duration_s < 120 else (0.27, 0.73):
-            middle_s = duration_s * (share + rng.uniform(-0.06, 0.06))
+            middle_s = duration_s * ((share + n / crowd) % 1 + rng.uniform(-0.06, 0.06))
             passages.append(_crossing(actor, middle_s, rng.uniform(8.2, 8.9), rng.choice([-0.61, 1.83]), rng))
     if duration_s >= 30:
-        crossers = 1 if duration_s < 150 else 2
+        crossers = crowd * (1 if duration_s < 150 else 2)
         for n in range(crossers):
             gait = replace(_running(people), cadence_spm=float(people.uniform(154, 164)), lift=0.45, knee=0.85)
             actor = Actor(f"crosser{n + 1}", _build(people), gait, crosser_look(people, n))
-            middle_s = duration_s * (0.36 + 0.5 * n + rng.uniform(-0.08, 0.08))
+            middle_s = duration_s * ((0.36 + 0.5 * n / crowd) % 1 + rng.uniform(-0.08, 0.08))
             passages.append(_crossing(actor, middle_s, -rng.uniform(3.0, 3.5), rng.choice([1.83, 3.4]), rng))
-    if duration_s >= 40:
-        actor = Actor("coach1", _build(people), _standing(people), coach_look(people))
-        stay_s = 0.18 * duration_s
-        middle_s = start_s + duration_s * rng.uniform(0.3, 0.6)
+    for n in range(crowd if duration_s >= 40 else 0):
+        actor = Actor(f"coach{n + 1}", _build(people), _standing(people), coach_look(people, n))
+        stay_s = 0.18 * duration_s / crowd
+        middle_s = start_s + duration_s * ((rng.uniform(0.3, 0.6) + n / crowd) % 1)
         passages.append(
             Passage(actor, float(middle_s), float(rng.uniform(-3.0, 3.0)), 0.0, -1, 3.3, 0.0, float(stay_s))
         )
