@@ -18,7 +18,7 @@ TINY_ROW = (
 
 
 class Project:
-    """A folder that snakemake can run in."""
+    """A folder that snakemake can run in, with one tiny video of its own."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -29,10 +29,11 @@ class Project:
         for name in ("data/weights", "src"):
             (folder / name).symlink_to(ROOT / name)
         (folder / "sheet.tsv").write_text(SHEET + TINY_ROW)
-        self.overlay(TINY)
+        self.overlay({})
 
     def overlay(self, params: dict) -> None:
-        (self.folder / "overlay.yaml").write_text(yaml.safe_dump(params))
+        """Lay `params` over params.yaml, and the tiny video with them."""
+        (self.folder / "overlay.yaml").write_text(yaml.safe_dump(TINY | params))
 
     def row(self, video: str, files: str, *, labels: str = "", condition: str = "night") -> None:
         with (self.folder / "sheet.tsv").open("a") as sheet:

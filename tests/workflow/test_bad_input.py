@@ -126,7 +126,8 @@ def test_own_weights_that_are_damaged(project, nobody):
 
 
 def test_a_single_scene_of_a_single_runner_is_an_answer(project):
-    project.overlay({"practice": {"videos": {"tiny": {"condition": "day", "seed": 3, "duration_s": 9, "runners": 1, "crowd": 1}}}})
+    lonely = {"condition": "day", "seed": 3, "duration_s": 9, "runners": 1, "crowd": 1}
+    project.overlay({"practice": {"videos": {"tiny": lonely}}})
     done = project.snakemake("results/eval_tiny.json")
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((project.folder / "results/eval_tiny.json").read_text())
