@@ -24,7 +24,7 @@ include: "workflow/rules/train_models.smk"
 rule all:
     default_target: True
     input:
-        expand("results/eval_{video}.json", video=TEST_VIDEOS),
+        expand("results/eval_{video}.json", video=LABELLED_VIDEOS),
         expand("results/report_{video}.html", video=TEST_VIDEOS),
         expand("results/laps_{video}.csv", video=TEST_VIDEOS),
 

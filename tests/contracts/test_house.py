@@ -101,6 +101,7 @@ def test_rule_file_opens_with_its_outputs(path):
         ),
         ("training.gru_ae.fit", "extractors.gru_ae.train", {"device", "checkpoint", "fingerprint"}),
         ("evaluation.paper", "evaluation.paper_scores", {}),
+        ("report", "reporting.make_report", {}),
     ],
 )
 def test_a_section_of_params_is_the_signature_of_one_function(section, function, given_elsewhere):

@@ -111,7 +111,7 @@ def practice(folder, runners: list[int], **changes) -> reporting.Material:
 class Page(html.parser.HTMLParser):
     """What a page consists of; fails where tags do not match."""
 
-    VOID = ("meta", "img", "line", "circle", "br")
+    VOID = ("meta", "img", "line", "circle", "wbr")
 
     def __init__(self, text: str):
         super().__init__()

@@ -21,6 +21,7 @@ except InputError as error:
 
 videos = videos.set_index("video", drop=False)
 TEST_VIDEOS = videos.index[videos["role"] == "test"].tolist()
+LABELLED_VIDEOS = videos.index[(videos["role"] == "test") & (videos["labels"] != "")].tolist()
 CONDITIONS = sorted(set(videos["condition"]))
 
 os.environ["RUNNER_REID_CORES"] = str(workflow.resource_settings.cores or "")
