@@ -129,7 +129,9 @@ def build(backbone: str, *, initial: str) -> Classifier:
             f"HF_HUB_OFFLINE=0 and connect, choose initial: random, or backbone: {_LITE}"
         ) from error
     for parameter in network.get_classifier().parameters():  # type: ignore[operator]
-        torch.nn.init.zeros_(parameter)  # timm's own start gives one logit a deviation of 10: a small rate never mends it
+        torch.nn.init.zeros_(
+            parameter
+        )  # timm's own start gives one logit a deviation of 10: a small rate never mends it
     if backbone != _LITE:
         config: dict = network.pretrained_cfg  # type: ignore[assignment]
         return Classifier(network, *([255 * value for value in config[name]] for name in ("mean", "std")))
