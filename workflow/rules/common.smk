@@ -13,9 +13,7 @@ SHEET = config.get("videos", "data/videos.tsv")
 try:
     check_params(config, SCHEMAS / "params.schema.yaml", name="params")
     videos = check_sheet(read_sheet(SHEET), SCHEMAS / "videos.schema.yaml", name=SHEET)
-    sources = check_sheet(
-        read_sheet("data/sources.tsv"), SCHEMAS / "sources.schema.yaml", name="data/sources.tsv"
-    )
+    sources = check_sheet(read_sheet("data/sources.tsv"), SCHEMAS / "sources.schema.yaml", name="data/sources.tsv")
 except InputError as error:
     raise WorkflowError(f"error: {error}") from None
 
@@ -67,9 +65,7 @@ def labels_to_score(wildcards):
 
 def corpus_videos(corpus, role):
     """The names of the videos that a corpus (a condition, or `all`) is made of."""
-    return videos.index[
-        (videos["role"] == role) & ((videos["condition"] == corpus) | (corpus == "all"))
-    ].tolist()
+    return videos.index[(videos["role"] == role) & ((videos["condition"] == corpus) | (corpus == "all"))].tolist()
 
 
 def of_corpus(pattern, role="train"):
@@ -145,7 +141,5 @@ def declared_by(wildcards):
 def used_weights(wildcards):
     """The weights that the results of a video depend on."""
     names = ["persons", "shoes", *(["runners"] if config["runners"]["method"] == "efficientnet" else [])]
-    chosen = {
-        name for system in config["evaluation"]["systems"] for name in config["systems"][system]["weights"]
-    }
+    chosen = {name for system in config["evaluation"]["systems"] for name in config["systems"][system]["weights"]}
     return [weights_of(name)(wildcards) for name in [*names, *sorted(chosen & set(config["training"]))]]

@@ -66,9 +66,7 @@ rule classify_runners:
         frames="results/{video}/frames.parquet",
         persons="results/{video}/persons.parquet",
         crops="results/{video}/person_crops.parquet",
-        weights=branch(
-            config["runners"]["method"] == "efficientnet", then=weights_of("runners"), otherwise=[]
-        ),
+        weights=branch(config["runners"]["method"] == "efficientnet", then=weights_of("runners"), otherwise=[]),
     output:
         runners="results/{video}/runners.parquet",
     log:

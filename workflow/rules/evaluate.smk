@@ -15,9 +15,7 @@ rule evaluate:
         scenes="results/{video}/scenes.parquet",
         detections="results/{video}/scene_detections.parquet",
         rankings=expand("results/{{video}}/ranking/{system}.npz", system=config["evaluation"]["systems"]),
-        identities=expand(
-            "results/{{video}}/identities/{system}.parquet", system=config["evaluation"]["systems"]
-        ),
+        identities=expand("results/{{video}}/identities/{system}.parquet", system=config["evaluation"]["systems"]),
         weights=used_weights,
     output:
         result="results/eval_{video}.json",

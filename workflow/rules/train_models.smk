@@ -108,9 +108,9 @@ rule train_extractor:
     resources:
         gpu=1,
     params:
-        run=lambda wildcards: training_run(
-            wildcards.extractor, fingerprint(f"extractors.{method_of(wildcards)}")
-        )(wildcards),
+        run=lambda wildcards: training_run(wildcards.extractor, fingerprint(f"extractors.{method_of(wildcards)}"))(
+            wildcards
+        ),
         card=lambda wildcards: card_of(wildcards.extractor)(wildcards),
         choices=lambda wildcards: training_choices(wildcards.extractor),
         method=lambda wildcards: method_of(wildcards),
