@@ -48,7 +48,7 @@ def test_each_method_is_its_own(classify):
     everybody, fast, guessed = (classify(method)["score"] for method in ("all", "speed", "efficientnet"))
     assert (everybody == 1).all()
     assert (fast > 0.9).mean() > 0.8
-    assert guessed.n_unique() > 10 and not guessed.equals(fast)
+    assert (guessed == 0.5).all(), "a classifier that has learned nothing is undecided"
 
 
 @pytest.mark.parametrize("method", ["all", "speed", "efficientnet"])

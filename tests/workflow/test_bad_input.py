@@ -78,7 +78,7 @@ def test_an_unknown_parameter(project):
 @pytest.mark.parametrize(
     "row, says",
     [
-        ("only\ttwo", ["row 3 has 2 cells", "expected 7"]),
+        ("only\ttwo", ["line 3 has 2 cells", "expected 7"]),
         ("tiny\ta.mp4\tday\ttest\t30\tfile\t", ["'tiny' stands in two rows"]),
         ("a/b\ta.mp4\tday\ttest\t30\tfile\t", ["row 3: video", "'a/b' does not match"]),
         ("b\ta.mp4\tday\texam\t30\tfile\t", ["row 3: role", "'exam' is not one of"]),

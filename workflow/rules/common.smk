@@ -36,6 +36,16 @@ scattergather:
     time_range=4,
 
 
+def fact(column):
+    """A params function: what the sheet says of a video."""
+    return lambda wildcards: videos.loc[wildcards.video, column]
+
+
+def pinned(column):
+    """A params function: what data/sources.tsv says of a path."""
+    return lambda wildcards: sources.set_index("path").loc[wildcards.source, column]
+
+
 def files_of(wildcards):
     """The video files of a session, in order."""
     files = video_files(videos.loc[wildcards.video, "files"], known=sources["path"])

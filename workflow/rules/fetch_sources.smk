@@ -13,8 +13,8 @@ rule fetch_source:
         source="|".join(re.escape(path) for path in sources["path"]),
     params:
         code=fingerprint("sources"),
-        url=lookup("path == '{source}'", within=sources, cols="url"),
-        sha256=lookup("path == '{source}'", within=sources, cols="sha256"),
-        bytes=lookup("path == '{source}'", within=sources, cols="bytes"),
+        url=pinned("url"),
+        sha256=pinned("sha256"),
+        bytes=pinned("bytes"),
     script:
         "../scripts/fetch_source.py"

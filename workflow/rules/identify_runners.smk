@@ -39,7 +39,7 @@ rule rank_scenes:
     params:
         code=fingerprint("ranking", "similarity"),
         weights=lookup("systems/{system}/weights", within=config),
-        min_lap_s=lookup("video == '{video}'", within=videos, cols="min_lap_s"),
+        min_lap_s=fact("min_lap_s"),
     script:
         "../scripts/rank_scenes.py"
 

@@ -32,7 +32,7 @@ rule report:
     params:
         code=fingerprint("reporting", "results"),
         report=config["report"],
-        condition=lookup("video == '{video}'", within=videos, cols="condition"),
+        condition=fact("condition"),
         provenance={"params_sha256": digest(config), "code": fingerprint("")},
         weights=used_weights,
         seconds="results/{video}/seconds",
