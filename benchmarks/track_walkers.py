@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from runner_reid import evaluation, yolo
-from runner_reid.networks import prepare
+from runner_reid import evaluation
+from runner_reid.networks import prepare_torchvision
 from runner_reid.results import read_session_labels
 from runner_reid.tables import FRAMES
 
@@ -35,7 +35,7 @@ def theirs(size: int) -> pl.DataFrame:
 
 
 def main() -> None:
-    assert yolo.LOSS_GAINS and prepare(threads=2)
+    prepare_torchvision()
     labels = read_session_labels(LABELS, [VIDEO], FRAMES.read("results/pets/frames.parquet"))
     scores = {"ours": json.loads(Path("results/eval_pets.json").read_text())["tracking"]}
     for size in (640, 768):
