@@ -22,7 +22,7 @@ _NO_LABELS = tables.PERSONS.empty().select("frame", "person", runner=pl.lit(Fals
 
 
 def label_crops(
-    persons: pl.DataFrame, truth_persons: pl.DataFrame, *, min_iou: float, max_stray_iou: float
+    persons: pl.DataFrame, truth_persons: pl.DataFrame, *, min_iou: float, max_stray_iou: float, also: list[str]
 ) -> pl.DataFrame:
     """Which detections show a runner: columns frame, person, runner (bool), actor ("" for nobody).
 
@@ -30,7 +30,11 @@ def label_crops(
     box with the best IoU is matched first, down to `min_iou`. An unmatched detection below `max_stray_iou`
     with everybody is no runner; one in between is ambiguous and has no row. A larger `min_iou` gives fewer
     and cleaner labels; a larger `max_stray_iou` more examples of what is no runner, some half one.
+    also: actors (without their number) who count as runners here though they are none of the practice: one
+    crop of a sprinter looks like a runner's, only the speed of the scene tells them apart (`build_scenes`).
     """
+    looks = pl.col("runner") | pl.col("actor").str.strip_chars_end("0123456789").is_in(also)
+    truth_persons = truth_persons.with_columns(runner=looks)
     truths = truth_persons.partition_by("frame", as_dict=True)
     rows: list[tuple] = []
     for (frame,), detected in persons.partition_by("frame", as_dict=True, maintain_order=True).items():

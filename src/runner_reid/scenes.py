@@ -56,6 +56,7 @@ def build_scenes(
     min_crossing: float,
     min_straightness: float,
     min_speed: float,
+    max_speed: float,
     directions: list[str],
     min_cadence: float,
     max_cadence: float,
@@ -72,6 +73,7 @@ def build_scenes(
     min_crossing: share of the picture's width that must be crossed. min_straightness: net over total horizontal way.
     min_speed: horizontal speed in body heights per second from which a person is running. A passage is the longest
         running part of a track: standing, kneeling and walking before or after it are cut off.
+    max_speed: who is faster on the median is no runner of the practice, but a sprinter.
     directions: of `left`, `right`.
     min_cadence, max_cadence, min_strength: see `gait.step_period`.
     """
@@ -93,6 +95,8 @@ def build_scenes(
             if measured["crossing"] < min_crossing
             or measured["straightness"] < min_straightness
             or measured["direction"] not in directions
+            else "speed"
+            if measured["speed"] > max_speed
             else None
         )
         log.debug("%s -> %s", measured, reason or "scene")
@@ -110,9 +114,9 @@ def build_scenes(
         rows.append({**{name: measured[name] for name in SCENES.columns if name in measured}, "cadence": 60 / period})
         kept.append(part)
     log.info(
-        "%d scenes; dropped by length %d, by crop shape %d, by not crossing %d",
+        "%d scenes; dropped by length %d, by crop shape %d, by not crossing %d, by speed %d",
         len(rows),
-        *(dropped[reason] for reason in ("length", "crop shape", "not crossing")),
+        *(dropped[reason] for reason in ("length", "crop shape", "not crossing", "speed")),
     )
     order = sorted(range(len(rows)), key=lambda i: (rows[i]["start_s"], rows[i]["track"]))
     scenes = SCENES.frame([{"scene": scene, **rows[i]} for scene, i in enumerate(order)])

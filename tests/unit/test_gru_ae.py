@@ -26,7 +26,7 @@ def model():
 
 def feature_of(model, *scenes):
     with torch.no_grad():
-        return model(list(scenes))[1]
+        return model.encoder(list(scenes))[1]
 
 
 def plain_loss(model, scenes) -> float:
@@ -36,16 +36,16 @@ def plain_loss(model, scenes) -> float:
         length = max(MIN_FRAMES, len(scene))
         padded = torch.zeros(length, 3, 64, 64)
         padded[length - len(scene) :] = torch.from_numpy(scene).permute(0, 3, 1, 2) / 255
-        codes = [model.frame_encoder(frame[None]) for frame in padded]
+        codes = [model.encoder.frames(frame[None]) for frame in padded]
         hidden = torch.zeros(1, 1, 128)
         for code in codes:
-            _, hidden = model.encoder(code[None], hidden)
+            _, hidden = model.encoder.gru(code[None], hidden)
         for t in range(length - 1, 0, -1):
-            output, hidden = model.decoder(codes[t][None], hidden)
+            output, hidden = model.gru(codes[t][None], hidden)
             target = padded[t - 1]
             if not target[0].any():
                 continue
-            total += (model.image_decoder(output[0]) - target).square().sum().item()
+            total += (model.images(output[0]) - target).square().sum().item()
             values += target.numel()
     return total / values
 
@@ -60,20 +60,20 @@ def test_the_loss_is_that_of_the_plain_reading(model, lengths):
 
 
 def test_shapes(model):
-    pixels, feature, codes = model([frames(2), frames(5)])
+    pixels, feature, codes = model.encoder([frames(2), frames(5)])
     assert pixels.shape == (7, 3, 64, 64) and pixels.min() >= 0 and pixels.max() <= 1
     assert feature.shape == (2, 128) and [code.shape for code in codes] == [(2, 128), (5, 128)]
-    assert model.frame_encoder[:-2](pixels).shape == (7, 512, 4, 4)
-    assert model.image_decoder(codes[1]).shape == (5, 3, 64, 64)
+    assert model.encoder.frames[:-2](pixels).shape == (7, 512, 4, 4)
+    assert model.images(codes[1]).shape == (5, 3, 64, 64)
 
 
 def test_channels_and_strides_are_those_of_the_paper(model):
-    convolutions = [layer for layer in model.frame_encoder if isinstance(layer, torch.nn.Conv2d)]
+    convolutions = [layer for layer in model.encoder.frames if isinstance(layer, torch.nn.Conv2d)]
     assert [layer.out_channels for layer in convolutions] == [32, 64, 128, 256, 512]
     assert [layer.stride[0] for layer in convolutions] == [1, 2, 2, 2, 2]
     assert not any(layer.bias is not None for layer in convolutions)
-    assert sum(isinstance(layer, torch.nn.BatchNorm2d) for layer in model.frame_encoder) == 4
-    transposed = [layer for layer in model.image_decoder if isinstance(layer, torch.nn.ConvTranspose2d)]
+    assert sum(isinstance(layer, torch.nn.BatchNorm2d) for layer in model.encoder.frames) == 4
+    transposed = [layer for layer in model.images if isinstance(layer, torch.nn.ConvTranspose2d)]
     assert [layer.out_channels for layer in transposed] == [256, 128, 64, 32]
 
 
@@ -95,7 +95,7 @@ def scenes(*lengths):
 
 
 def test_a_random_start_repeats_by_scene(model):
-    choices = {"min_frames": MIN_FRAMES, "state": model.state_dict(), "device": CPU}
+    choices = {"min_frames": MIN_FRAMES, "state": model.encoder.state_dict(), "device": CPU}
     one, two = (gru_ae.extract(scenes(3, 4), initial_state="normal", **choices)[1] for _ in range(2))
     np.testing.assert_array_equal(one, two)
     assert np.abs(one - gru_ae.extract(scenes(3, 4), initial_state="zero", **choices)[1]).max() > 1e-4
@@ -125,11 +125,11 @@ def test_it_learns_and_resumes(tmp_path, schedule, last):
 
 def test_stored_weights_give_nearly_the_same_feature(model, tmp_path):
     card = {"name": "gru_ae", "command": "", "params": {}, "data": [], "scores": {}}
-    weights.save_weights(tmp_path / "gru_ae.pt", model.state_dict(), card=card)
+    weights.save_weights(tmp_path / "gru_ae.pt", model.encoder.state_dict(), card=card)
     stored = weights.load_weights(tmp_path / "gru_ae.pt", params={})
     one, two = (
         gru_ae.extract(scenes(3, 4), min_frames=MIN_FRAMES, initial_state="zero", state=state, device=CPU)[1]
-        for state in (model.state_dict(), stored)
+        for state in (model.encoder.state_dict(), stored)
     )
     np.testing.assert_allclose(one, two, atol=1e-3)
 

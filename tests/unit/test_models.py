@@ -26,7 +26,7 @@ SHOES = {
 RUNNERS = {
     "backbone": "test_efficientnet.r160_in1k",
     "size": [64, 32],
-    "labels": {"min_iou": 0.5, "max_stray_iou": 0.1},
+    "labels": {"min_iou": 0.5, "max_stray_iou": 0.1, "also": []},
     "crops": {"max_crops": 40, "max_class_ratio": 4.0, "seed": 0},
     "fit": {
         "initial": "random", "epochs": 1, "batch": 16, "learning_rate": 0.001, "balanced": False,

@@ -130,8 +130,9 @@ A, B = (0, 0, 10, 10), (20, 0, 30, 10)
         ([A, (1, 0, 11, 10)], [("ann", True, *A)], [(0, True, "ann")]),
         ([(0, 0, 10, 3)], [("ann", True, *A)], []),
         ([(0, 0, 10, 0.5)], [("ann", True, *A)], [(0, False, "")]),
+        ([A, B], [("sprinter12", False, *A), ("walker1", False, *B)], [(0, True, "sprinter12"), (1, False, "walker1")]),
     ],
-    ids=["none", "stray", "runner", "both", "second best", "ambiguous", "hardly"],
+    ids=["none", "stray", "runner", "both", "second best", "ambiguous", "hardly", "runs too"],
 )
 def test_labels_by_overlap(detected, truth, labels):
     found = runner_training.label_crops(
@@ -139,6 +140,7 @@ def test_labels_by_overlap(detected, truth, labels):
         truth_at([(0, *row) for row in truth]),
         min_iou=0.5,
         max_stray_iou=0.1,
+        also=["sprinter"],
     )
     assert found.drop("frame").rows() == labels
 

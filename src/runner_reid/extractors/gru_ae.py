@@ -33,13 +33,13 @@ WIDTH = 128
 """Numbers in a feature."""
 
 
-class AutoEncoder(nn.Module):
-    """The network of S0: the frame encoder, two GRUs, the image decoder.
+class Encoder(nn.Module):
+    """What turns a scene into its feature: the frame encoder and a GRU over its codes.
 
     min_frames: shorter scenes are preceded by black frames up to this length, longer ones by none. So what a
     scene gives does not depend on the others of its batch; as published, a batch with a longer scene pads all
     to that one. The black frame is encoded once per batch, and batch statistics see it once; as published
-    they see every padding frame. initial_state: of the encoder, "zero", or, as published, "normal".
+    they see every padding frame. initial_state: of the GRU, "zero", or, as published, "normal".
     """
 
     def __init__(self, *, min_frames: int, initial_state: str):
@@ -55,17 +55,8 @@ class AutoEncoder(nn.Module):
                 nn.ReLU(inplace=True),
             ]
         del layers[-2]
-        self.frame_encoder = nn.Sequential(*layers, nn.Flatten(), nn.Linear(512 * 4 * 4, WIDTH))
-        self.encoder = nn.GRU(WIDTH, WIDTH)
-        self.decoder = nn.GRU(WIDTH, WIDTH)
-        layers = [nn.Linear(WIDTH, 512 * 4 * 4), nn.Unflatten(1, (512, 4, 4))]
-        for before, after in ((512, 256), (256, 128), (128, 64), (64, 32)):
-            layers += [
-                nn.ConvTranspose2d(before, after, 3, 2, 1, 1),
-                nn.BatchNorm2d(after),
-                nn.ReLU(inplace=True),
-            ]
-        self.image_decoder = nn.Sequential(*layers, nn.Conv2d(32, 3, 3, 1, 1), nn.Sigmoid())
+        self.frames = nn.Sequential(*layers, nn.Flatten(), nn.Linear(512 * 4 * 4, WIDTH))
+        self.gru = nn.GRU(WIDTH, WIDTH)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(
@@ -79,25 +70,43 @@ class AutoEncoder(nn.Module):
         black = np.zeros((1, SIDE, SIDE, 3), np.uint8)
         device = next(self.parameters()).device
         pixels = torch.from_numpy(np.concatenate([*scenes, black])).to(device).permute(0, 3, 1, 2) / 255
-        *codes, padding = self.frame_encoder(pixels).split([*map(len, scenes), 1])
+        *codes, padding = self.frames(pixels).split([*map(len, scenes), 1])
         padded = [torch.cat([padding.expand(max(0, self.min_frames - len(code)), WIDTH), code]) for code in codes]
         shape = (1, len(scenes), WIDTH)
         zero = self.initial_state == "zero"
         initial = torch.zeros(shape) if zero else torch.randn(shape, generator=generator)
-        feature = self.encoder(pack_sequence(padded, enforce_sorted=False), initial.to(device))[1][0]
+        feature = self.gru(pack_sequence(padded, enforce_sorted=False), initial.to(device))[1][0]
         return pixels[:-1], feature, codes
+
+
+class AutoEncoder(nn.Module):
+    """The network of S0: the encoder, and a second GRU with an image decoder that learn it its trade."""
+
+    def __init__(self, *, min_frames: int, initial_state: str):
+        super().__init__()
+        self.encoder = Encoder(min_frames=min_frames, initial_state=initial_state)
+        self.gru = nn.GRU(WIDTH, WIDTH)
+        layers: list[nn.Module] = [nn.Linear(WIDTH, 512 * 4 * 4), nn.Unflatten(1, (512, 4, 4))]
+        for before, after in ((512, 256), (256, 128), (128, 64), (64, 32)):
+            layers += [
+                nn.ConvTranspose2d(before, after, 3, 2, 1, 1),
+                nn.BatchNorm2d(after),
+                nn.ReLU(inplace=True),
+            ]
+        self.images = nn.Sequential(*layers, nn.Conv2d(32, 3, 3, 1, 1), nn.Sigmoid())
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def errors(self, scenes: list[np.ndarray]) -> tuple[torch.Tensor, int]:
         """The summed squared error of all frames predicted, and how many values they hold. Needs T >= 2.
 
         Frame t is predicted from the true frames after it (teacher forcing), in reversed order of time.
         """
-        pixels, feature, codes = self(scenes)
+        pixels, feature, codes = self.encoder(scenes)
         inputs = pack_sequence([code.flip(0)[:-1] for code in codes], enforce_sorted=False)
         numbers = torch.arange(len(pixels), device=pixels.device).split([*map(len, scenes)])
         targets = pack_sequence([number.flip(0)[1:] for number in numbers], enforce_sorted=False)
         wanted = pixels[targets.data]
-        predicted = self.image_decoder(self.decoder(inputs, feature[None])[0].data)
+        predicted = self.images(self.gru(inputs, feature[None])[0].data)
         return (predicted - wanted).square().sum(), wanted.numel()
 
 
@@ -111,17 +120,17 @@ def extract(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The encoder's last state per scene. D = 128.
 
-    min_frames, initial_state: see `AutoEncoder`; "normal" is drawn from the scene's number, so it repeats (as
+    min_frames, initial_state: see `Encoder`; "normal" is drawn from the scene's number, so it repeats (as
     published it differs from run to run). state: what `train` made.
     """
-    model = AutoEncoder(min_frames=min_frames, initial_state=initial_state)
-    model.load_state_dict(state)
-    model.eval().to(device)
+    encoder = Encoder(min_frames=min_frames, initial_state=initial_state)
+    encoder.load_state_dict(state)
+    encoder.eval().to(device)
     features = {}
     with torch.inference_mode():
         for scene in scenes:
             generator = torch.Generator().manual_seed(scene.scene)
-            features[scene.scene] = model([frames_of(scene)], generator=generator)[1][0].cpu().numpy()
+            features[scene.scene] = encoder([frames_of(scene)], generator=generator)[1][0].cpu().numpy()
     return by_scene(features, width=WIDTH)
 
 
@@ -144,8 +153,8 @@ def train(
     device: torch.device,
     checkpoint: Path,
     fingerprint: str,
-) -> tuple[AutoEncoder, Iterator[dict[str, float]]]:
-    """The network, and its history: drawing a row (see `training.run_epochs`) trains it one epoch more.
+) -> tuple[Encoder, Iterator[dict[str, float]]]:
+    """The encoder of an `AutoEncoder`, and its history: drawing a row (see `training.run_epochs`) trains it one epoch more.
 
     Adam on the mean squared error per value; a random `validation_share` of the scenes is held back. Rows:
     train_loss, validation_loss, learning_rate (at the end of the epoch). Scenes of one frame teach nothing
@@ -199,7 +208,7 @@ def train(
         checkpoint=checkpoint,
         fingerprint=training.digest(fingerprint, choices, *data),
     )
-    return model, rows
+    return model.encoder, rows
 
 
 def rate(schedule: str, step: int, steps: int) -> float:
