@@ -106,10 +106,13 @@ def train(folder, *lengths, **changes):
     return gru_ae.train(scenes(*lengths), checkpoint=folder / "checkpoint.pt", **choices)
 
 
-@pytest.mark.parametrize("schedule, last", [("constant", 1e-3), ("cosine", 0), ("published", 1e-3)])
-def test_it_learns_and_resumes(tmp_path, schedule, last):
+@pytest.mark.parametrize(
+    "schedule, precision, last",
+    [("constant", "float32", 1e-3), ("cosine", "bfloat16", 0), ("published", "float32", 1e-3)],
+)
+def test_it_learns_and_resumes(tmp_path, schedule, precision, last):
     (tmp_path / "broken").mkdir()
-    choices = {"epochs": 4, "schedule": schedule, "initial_state": "normal"}
+    choices = {"epochs": 4, "schedule": schedule, "precision": precision, "initial_state": "normal"}
     model, rows = train(tmp_path, 3, 4, 1, 2, 5, 3, **choices)
     history = list(rows)
     assert history[-1]["train_loss"] < history[0]["train_loss"]
@@ -140,6 +143,7 @@ def test_stored_weights_give_nearly_the_same_feature(model, tmp_path):
         ((), {}, "expected two scenes"),
         ((1, 1, 3), {}, "expected two scenes"),
         ((3, 3), {"schedule": "linear"}, "schedule: got 'linear'"),
+        ((3, 3), {"precision": "float16"}, "precision: got 'float16'"),
         ((3, 3), {"initial_state": "one"}, "initial_state: got 'one'"),
     ],
 )

@@ -37,7 +37,7 @@ RUNNERS = {
 GRU_AE = {
     "fit": {
         "min_frames": 6, "initial_state": "zero", "epochs": 1, "batch": 4, "learning_rate": 0.001,
-        "schedule": "constant", "validation_share": 0.2, "seed": 0,
+        "schedule": "constant", "precision": "float32", "validation_share": 0.2, "seed": 0,
     }
 }  # fmt: skip
 
