@@ -25,7 +25,7 @@ results/%: .venv/weights FORCE
 	dvc pull --quiet
 	@touch $@
 
-.PHONY: setup test format docs promote clean FORCE
+.PHONY: setup test format docs promote unlock clean FORCE
 setup: .venv/weights
 
 test: .venv/weights
@@ -51,6 +51,9 @@ promote: .venv/ready  # trained weights become the ones that are used
 	done
 	dvc push --quiet
 	@touch .venv/weights
+
+unlock: .venv/ready  # after a machine went down in the middle of a run
+	snakemake --cores 1 --unlock
 
 clean:
 	rm -rf results logs .snakemake

@@ -230,6 +230,7 @@ def runner_card(laps: pl.DataFrame, pictures: dict[int, Picture], shoe: Picture 
     return {
         "runner": laps["runner"][0],
         "laps": laps.to_dicts(),
+        "once": laps.height == 1,
         "pictures": [(lap, pictures[lap["scene"]]) for lap in laps.to_dicts() if lap["scene"] in pictures],
         "shoe": shoe,
         "fastest_s": times.min(),

@@ -52,7 +52,7 @@ def run_epochs(
         networks.seed_everything(epoch_seed(seed, epoch))
         row = {"epoch": epoch, **train_epoch(epoch), "seconds": round(time.monotonic() - started, 3)}
         history.append(row)
-        with files.atomic_path(checkpoint) as temporary:
+        with files.atomic_path(checkpoint) as temporary, temporary.open("wb") as file:
             torch.save(
                 {
                     "fingerprint": fingerprint,
@@ -61,7 +61,7 @@ def run_epochs(
                     "optimizer": optimizer.state_dict(),
                     "scheduler": scheduler.state_dict() if scheduler else None,
                 },
-                temporary,
+                file,  # not its path: then a full disk is a RuntimeError
             )
         left = sum(past["seconds"] for past in history) / len(history) * (epochs - epoch - 1)
         numbers = "  ".join(f"{name} {row[name]:.4g}" for name in row if name not in ("epoch", "seconds"))

@@ -1,7 +1,10 @@
 """The training loop: a broken run ends where an unbroken one does."""
 
+import contextlib
+import errno
 import logging
 import random
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -76,6 +79,15 @@ def test_a_damaged_checkpoint_is_ignored(tmp_path, caplog):
     (tmp_path / "run.pt").write_bytes(b"PK half a file")
     assert len(list(start(tmp_path / "run.pt")[1])) == EPOCHS
     assert "damaged" in caplog.text
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+def test_a_full_disk_is_an_error_of_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(training.files, "atomic_path", lambda path: contextlib.nullcontext(Path("/dev/full")))
+    _, rows = start(tmp_path / "checkpoint")
+    with pytest.raises(OSError) as error:
+        next(rows)
+    assert error.value.errno == errno.ENOSPC
 
 
 def test_progress_is_logged(tmp_path, caplog):
