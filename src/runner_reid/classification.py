@@ -37,7 +37,7 @@ def classify_runners(
     if not persons.height:
         raise InputError(
             f"no person was found in {int(frames['selected'].sum())} of {frames.height} frames that were looked at; "
-            "expected a video with people; check the video, or lower persons.min_score or frames.min_motion"
+            "expected a video with people; check the video, or lower persons.yolov8.min_score or frames.min_motion"
         )
     everyone = score_all(persons)
     if method == "efficientnet":

@@ -2,52 +2,73 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import polars as pl
-from ultralytics import YOLO
 
 from runner_reid import tables, yolo
 from runner_reid.augmentation import vary_light
+from runner_reid.background import moving_things
 from runner_reid.crops import encode_crop
+from runner_reid.errors import InputError
 from runner_reid.frames import read_frames
 from runner_reid.masks import decode_mask, encode_mask, outward
 
 ARCHITECTURE = "yolov8n-seg"
+METHODS = ("yolov8", "background")
 
 
-def load_segmenter(path: str, *, sha256: str, training: dict) -> YOLO:
-    """The segmenter ready to run: our own weights, trained with `training`, or a pickle pinned by `sha256`."""
-    return yolo.load(ARCHITECTURE, path, sha256=sha256, training=training)
+Find = Callable[[list[np.ndarray]], list[yolo.Detections]]
+"""What finds persons in RGB pictures of one file, the surest first."""
 
 
 def segment_persons(
     files: list[Path],
     frames: pl.DataFrame,
-    network: YOLO,
     *,
-    size: int,
-    min_score: float,
-    match_iou: float,
+    method: str,
+    yolov8: dict,
+    background: dict,
     batch: int,
     crop_height: int,
     quality: int,
+    weights: str | list[str],
+    sha256: str,
+    training: dict,
     device: str,
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Persons (table PERSONS) and their cut-outs (table PERSON_CROPS) of the given frames, a batch at a time.
 
-    frames: rows of table FRAMES to look at. size, min_score, match_iou: see `yolo.detect`.
+    frames: rows of table FRAMES to look at.
+    method: `yolov8` (choices of `yolo.detect`) or `background` (choices of `background.moving_things`, no weights).
     batch: frames in memory at once. crop_height: pixels a cut-out is shrunk to if it is higher.
     quality: of the encoded cut-out, 1..100; larger keeps more colour detail and costs bytes.
+    weights: the path of the network's, else empty: our own, trained with `training`, or a pickle pinned by `sha256`.
+    Raises InputError for another method, and for weights that cannot be used.
     """
+    if method not in METHODS:
+        raise InputError(f"persons.method: got {method!r}, expected one of {', '.join(METHODS)}; correct params.yaml")
+    if method == "yolov8":
+        network = yolo.load(ARCHITECTURE, str(weights), sha256=sha256, training=training)
+    for rows in frames.partition_by("file", maintain_order=True):
+        if method == "yolov8":
+            find: Find = partial(yolo.detect, network, **yolov8, device=device)
+        else:
+            find = moving_things(files, rows, **background)
+        yield from cut_out(files, rows, find, batch=batch, crop_height=crop_height, quality=quality)
+
+
+def cut_out(
+    files: list[Path], frames: pl.DataFrame, find: Find, *, batch: int, crop_height: int, quality: int
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """As `segment_persons`, with any way to find them."""
     pictures = read_frames(files, frames)
     while chunk := list(itertools.islice(pictures, batch)):
-        images = [image for _, image in chunk]
-        found = yolo.detect(network, images, size=size, min_score=min_score, match_iou=match_iou, device=device)
         persons, crops = [], []
-        for (frame, image), detections in zip(chunk, found, strict=True):
+        for (frame, image), detections in zip(chunk, find([image for _, image in chunk]), strict=True):
             for person, (box, score, mask) in enumerate(
                 zip(detections.xyxy, detections.score, detections.masks, strict=True)
             ):

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -12,15 +13,18 @@ from ultralytics import YOLO
 from runner_reid import tables, yolo
 from runner_reid.augmentation import vary_light
 from runner_reid.crops import encode_crop
+from runner_reid.errors import InputError
 from runner_reid.frames import read_frames
 from runner_reid.masks import decode_mask, outward
 
 ARCHITECTURE = "yolov8n"
+METHODS = ("yolov8", "feet")
 
 
-def load_shoe_detector(path: str, *, sha256: str, training: dict) -> YOLO:
-    """The shoe detector ready to run: our own weights, trained with `training`, or a pickle pinned by `sha256`."""
-    return yolo.load(ARCHITECTURE, path, sha256=sha256, training=training)
+Cut = tuple[dict, np.ndarray, np.ndarray]
+"""A detection of a runner (row of PERSONS, with its scene), its picture (H, W, 3) RGB, and where that lies (x, y)."""
+Find = Callable[[list[Cut]], list[tuple[np.ndarray, np.ndarray]]]
+"""What finds shoes: per cut their boxes (M, 4) in its pixels and scores (M,), the surest first."""
 
 
 def detect_shoes(
@@ -28,46 +32,52 @@ def detect_shoes(
     frames: pl.DataFrame,
     persons: pl.DataFrame,
     sequences: pl.DataFrame,
-    network: YOLO,
     *,
+    method: str,
+    yolov8: dict,
+    feet: dict,
     frames_per_scene: int,
     margin: float,
-    size: int,
-    min_score: float,
     min_owned: float,
-    match_iou: float,
     batch: int,
     quality: int,
+    weights: str | list[str],
+    sha256: str,
+    training: dict,
     device: str,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The clearest shoe of each scene (tables SHOES and SHOE_CROPS); scenes without one have no row.
 
     frames, persons, sequences: tables FRAMES, PERSONS, SEQUENCES of the session.
+    method: `yolov8` (choices of `find_by_network`) or `feet` (choices of `find_feet`, no weights).
     frames_per_scene: the crops of a scene that are looked at, spread evenly; larger finds clearer shoes.
     margin: a crop is widened by this share of its height on every side.
     min_owned: share of a shoe's box that the runner's own mask must cover; larger refuses other people's shoes.
-    size, min_score, match_iou: see `yolo.detect`. batch: crops in memory at once.
-    quality: of the encoded shoe, 1..100.
+    batch: crops in memory at once. quality: of the encoded shoe, 1..100.
+    weights: the path of the network's, else empty: our own, trained with `training`, or a pickle pinned by `sha256`.
+    Raises InputError for another method, and for weights that cannot be used.
     """
+    if method not in METHODS:
+        raise InputError(f"shoes.method: got {method!r}, expected one of {', '.join(METHODS)}; correct params.yaml")
+    if method == "yolov8":
+        network = yolo.load(ARCHITECTURE, str(weights), sha256=sha256, training=training)
+        find: Find = partial(find_by_network, network, **yolov8, device=device)
+    else:
+        find = partial(find_feet, **feet)
     wanted = _spread(sequences, frames_per_scene).join(persons.drop("score"), on=["frame", "person"])
     best: dict[int, tuple[dict, np.ndarray]] = {}
     cuts = runner_cuts(files, frames, wanted, margin=margin)
     while chunk := list(itertools.islice(cuts, batch)):
-        squares = [square(cut, size)[0] for _, cut, _ in chunk]
-        found = yolo.detect(network, squares, size=size, min_score=min_score, match_iou=match_iou, device=device)
-        for (row, cut, corner), detections in zip(chunk, found, strict=True):
-            boxes = np.clip(detections.xyxy * max(cut.shape[:2]) / size, 0, np.tile(cut.shape[1::-1], 2))
+        for (row, cut, corner), (found, score) in zip(chunk, find(chunk), strict=True):
+            boxes = np.clip(found, 0, np.tile(cut.shape[1::-1], 2))
             seen = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
             own = [i for i in np.flatnonzero(seen) if _owned(boxes[i] + np.tile(corner, 2), row) >= min_owned]
-            if own and (row["scene"] not in best or detections.score[own[0]] > best[row["scene"]][0]["score"]):
+            if own and (row["scene"] not in best or score[own[0]] > best[row["scene"]][0]["score"]):
                 box = boxes[own[0]]
                 x1, y1, x2, y2 = outward(box)
                 placed = dict(zip(("x1", "y1", "x2", "y2"), (box + np.tile(corner, 2)).tolist(), strict=True))
                 keys = {name: row[name] for name in ("scene", "frame", "person")}
-                best[row["scene"]] = (
-                    {**keys, **placed, "score": float(detections.score[own[0]])},
-                    cut[y1:y2, x1:x2].copy(),
-                )
+                best[row["scene"]] = ({**keys, **placed, "score": float(score[own[0]])}, cut[y1:y2, x1:x2].copy())
     shoes = tables.SHOES.frame([row for _, (row, _) in sorted(best.items())])
     whole = [(scene, image, np.ones(image.shape[:2], bool)) for scene, (_, image) in sorted(best.items())]
     crops = [
@@ -75,6 +85,38 @@ def detect_shoes(
         for scene, image, mask in whole
     ]
     return shoes, tables.SHOE_CROPS.frame(crops)
+
+
+def find_by_network(
+    network: YOLO, cuts: list[Cut], *, size: int, min_score: float, match_iou: float, device: str
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """What `network` takes for shoes. size, min_score, match_iou: see `yolo.detect`."""
+    squares = [square(cut, size)[0] for _, cut, _ in cuts]
+    found = yolo.detect(network, squares, size=size, min_score=min_score, match_iou=match_iou, device=device)
+    return [
+        (detections.xyxy * max(cut.shape[:2]) / size, detections.score)
+        for (_, cut, _), detections in zip(cuts, found, strict=True)
+    ]
+
+
+def find_feet(cuts: list[Cut], *, share: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The lowest `share` of the runner's mask, where one piece of it is widest: a foot flat on the ground.
+
+    A larger `share` shows more of the ankle. The score is the share of the box that the mask fills. The sibling
+    of the detector: it needs no weights, and takes whatever a runner has at the lower end for a shoe.
+    """
+    found = []
+    for row, _, corner in cuts:
+        box = np.array([row[edge] for edge in ("x1", "y1", "x2", "y2")])
+        mask = decode_mask(row["mask"], box)
+        upper = len(mask) - max(1, round(share * len(mask)))
+        _, _, stats, _ = cv2.connectedComponentsWithStats(mask[upper:].astype(np.uint8))
+        pieces = sorted(stats[1:].tolist(), key=lambda piece: -piece[2])[:1]
+        left, top = np.array(outward(box)[:2]) - corner
+        boxes = [(left + x, top + upper + y, left + x + w, top + upper + y + h) for x, y, w, h, _ in pieces]
+        score = [area / (w * h) for _, _, w, h, area in pieces]
+        found.append((np.array(boxes, float).reshape(-1, 4), np.array(score)))
+    return found
 
 
 def runner_cuts(

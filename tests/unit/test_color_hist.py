@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from runner_reid.crops import SceneCrops
+from runner_reid.errors import InputError
 from runner_reid.extractors import color_hist
 
-CHOICES = {"bins": 8, "size": 64, "upper_share": 0.5, "ignore_black": True}
+CHOICES = {"bins": 8, "space": "rgb", "size": 64, "upper_share": 0.5, "ignore_black": True}
 
 
 def one(*images, masks=None, **changes):
@@ -48,6 +49,16 @@ def test_outside_of_the_mask_nothing_counts():
     mask[:, :10] = True
     assert one(plain((90, 90, 90)), masks=[mask])[2] == 320
     assert not one(plain((90, 90, 90)), masks=[~mask & mask]).any()
+
+
+def test_in_lab_twice_the_light_moves_one_channel_only():
+    dim, bright = (one(plain(colour), space="lab", bins=32).reshape(3, 32) for colour in ((60, 30, 30), (120, 60, 60)))
+    assert dim[0].argmax() != bright[0].argmax() and abs(int(dim[1].argmax()) - int(bright[1].argmax())) <= 2
+
+
+def test_an_unknown_space_is_named():
+    with pytest.raises(InputError, match="space: got 'cmyk', expected rgb or lab"):
+        one(plain((1, 2, 3)), space="cmyk")
 
 
 def test_it_equals_opencv_on_an_unmasked_picture():

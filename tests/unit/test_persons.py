@@ -9,16 +9,15 @@ import pytest
 
 from runner_reid import networks, persons, tables, yolo
 from runner_reid.crops import decode_crop
+from runner_reid.errors import InputError
 from runner_reid.masks import decode_mask
 
 CHOICES = {
-    "size": 96,
-    "min_score": 0.0,
-    "match_iou": 0.7,
-    "batch": 4,
-    "crop_height": 40,
-    "quality": 80,
-    "device": "cpu",
+    "method": "yolov8",
+    "yolov8": {"size": 96, "min_score": 0.0, "match_iou": 0.7},
+    "background": {},
+    **{"batch": 4, "crop_height": 40, "quality": 80},
+    **{"weights": "", "sha256": "", "training": {}, "device": "cpu"},
 }
 BOX = ("x1", "y1", "x2", "y2")
 
@@ -30,17 +29,22 @@ def network():
     return yolo.predictor("yolov8n-seg", yolo.build("yolov8n-seg").state_dict())
 
 
-def segment(practice, frames, network, **changes):
-    parts = list(persons.segment_persons([practice.path], frames, network, **{**CHOICES, **changes}))
+@pytest.fixture(autouse=True)
+def loaded(monkeypatch, network):
+    monkeypatch.setattr(yolo, "load", lambda *_, **__: network)
+
+
+def segment(practice, frames, **changes):
+    parts = list(persons.segment_persons([practice.path], frames, **{**CHOICES, **changes}))
     found = pl.concat([tables.PERSONS.empty(), *(part for part, _ in parts)])
     cut_out = pl.concat([tables.PERSON_CROPS.empty(), *(part for _, part in parts)])
     return len(parts), tables.PERSONS.check(found), tables.PERSON_CROPS.check(cut_out)
 
 
 @pytest.mark.parametrize("count, batches", [(0, 0), (1, 1), (4, 1), (9, 3)])
-def test_tables_fit_each_other(practice, network, count, batches):
+def test_tables_fit_each_other(practice, count, batches):
     frames = practice.frames[20 : 20 + count]
-    parts, found, cut_out = segment(practice, frames, network)
+    parts, found, cut_out = segment(practice, frames)
     assert parts == batches and set(found["frame"]) == set(frames["frame"])
     assert found.select("frame", "person").equals(cut_out.select("frame", "person"))
     for row, image in zip(found.iter_rows(named=True), cut_out["image"], strict=True):
@@ -54,16 +58,21 @@ def test_tables_fit_each_other(practice, network, count, batches):
         assert rows["person"].to_list() == list(range(rows.height)) and rows["score"].is_sorted(descending=True)
 
 
-def test_frames_in_memory_do_not_change_what_is_found(practice, network):
+def test_frames_in_memory_do_not_change_what_is_found(practice):
     frames = practice.frames[20:25]
-    _, one, _ = segment(practice, frames, network, batch=1)
-    _, all_, _ = segment(practice, frames, network, batch=8)
+    _, one, _ = segment(practice, frames, batch=1)
+    _, all_, _ = segment(practice, frames, batch=8)
     assert one.select("frame", "person", *BOX).equals(all_.select("frame", "person", *BOX))
 
 
-def test_nobody_is_found(practice, network):
-    parts, found, _ = segment(practice, practice.frames[20:24], network, min_score=1.0)
+def test_nobody_is_found(practice):
+    parts, found, _ = segment(practice, practice.frames[20:24], yolov8={**CHOICES["yolov8"], "min_score": 1.0})
     assert parts == 1 and found.height == 0
+
+
+def test_an_unknown_method_is_named(practice):
+    with pytest.raises(InputError, match=r"persons\.method: got 'eyes', expected one of yolov8, background"):
+        segment(practice, practice.frames[:1], method="eyes")
 
 
 # --- what it learns from ---------------------------------------------------------------------------------------------

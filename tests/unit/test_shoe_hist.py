@@ -7,7 +7,7 @@ import pytest
 from runner_reid.crops import SceneCrops
 from runner_reid.extractors import shoe_hist
 
-CHOICES = {"bins": 8, "size": (100, 200), "masked": False}
+CHOICES = {"bins": 8, "space": "rgb", "size": (100, 200)}
 
 
 @pytest.fixture
@@ -29,6 +29,9 @@ def test_it_equals_opencv(shoe):
     np.testing.assert_array_equal(shoe_hist.extract([shoe], **CHOICES)[1][0], np.concatenate(expected))
 
 
-def test_the_mask_is_used_if_asked_for(shoe):
-    feature = shoe_hist.extract([shoe], **CHOICES | {"masked": True})[1]
-    assert feature.reshape(3, 8).sum(axis=1).tolist() == [10000] * 3
+def test_the_space_of_colours_is_a_choice(shoe):
+    resized = cv2.cvtColor(cv2.resize(shoe.images[0], (200, 100)), cv2.COLOR_RGB2LAB)
+    expected = [cv2.calcHist([resized], [channel], None, [8], [0, 256]).ravel() for channel in range(3)]
+    np.testing.assert_array_equal(
+        shoe_hist.extract([shoe], **CHOICES | {"space": "lab"})[1][0], np.concatenate(expected)
+    )

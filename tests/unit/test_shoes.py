@@ -9,13 +9,15 @@ import pytest
 
 from runner_reid import networks, shoes, tables, yolo
 from runner_reid.crops import decode_crop
+from runner_reid.errors import InputError
 from runner_reid.frames import extract_frames
 from runner_reid.masks import encode_mask
 
 HEIGHT, WIDTH = 120, 200
 CHOICES = {
-    "frames_per_scene": 12, "margin": 0.1, "size": 96, "min_score": 0.25, "min_owned": 0.2, "match_iou": 0.6,
-    "batch": 3, "quality": 95, "device": "cpu",
+    "method": "yolov8", "yolov8": {"size": 96, "min_score": 0.25, "match_iou": 0.6}, "feet": {"share": 0.17},
+    "frames_per_scene": 12, "margin": 0.1, "min_owned": 0.2, "batch": 3, "quality": 95,
+    "weights": "red", "sha256": "", "training": {}, "device": "cpu",
 }  # fmt: skip
 SHOE = (10, 50, 24, 60)
 """Where a person of 30 x 60 pixels wears a shoe."""
@@ -51,6 +53,7 @@ def red_things(network, images, *, size, min_score, match_iou, device):
 @pytest.fixture
 def detected(tmp_path, write_video, monkeypatch, params):
     """A function that films people, all of one scene each, and detects their shoes."""
+    monkeypatch.setattr(yolo, "load", lambda architecture, path, **_: path)
     monkeypatch.setattr(yolo, "detect", red_things)
 
     def detect(film: list[list[tuple]], *, strange: dict[int, tuple] | None = None, **changes):
@@ -65,7 +68,7 @@ def detected(tmp_path, write_video, monkeypatch, params):
                 rows[-1]["mask"] = encode_mask(np.ones((60, 30), bool))
                 members.append({"scene": person, "position": frame, "frame": frame, "person": person})
         found, cut_out = shoes.detect_shoes(
-            [path], frames, tables.PERSONS.frame(rows), tables.SEQUENCES.frame(members), "red", **{**CHOICES, **changes}
+            [path], frames, tables.PERSONS.frame(rows), tables.SEQUENCES.frame(members), **{**CHOICES, **changes}
         )
         assert found["scene"].to_list() == cut_out["scene"].to_list()
         return tables.SHOES.check(found), tables.SHOE_CROPS.check(cut_out)
@@ -183,19 +186,41 @@ def test_a_crop_is_widened_within_the_picture(tmp_path, write_video, params, box
     assert row["name"] == "kim" and at.tolist() == list(corner) and cut.shape == (*shape, 3)
 
 
-def test_a_real_network_fits_in(practice, found):
+def in_scenes(persons: pl.DataFrame) -> pl.DataFrame:
+    """SEQUENCES in which each person's number is its scene."""
+    scene, position = pl.col("person").cast(pl.Int32), pl.int_range(pl.len()).over("person").cast(pl.Int16)
+    rows = persons.with_columns(scene=scene, position=position)
+    return tables.SEQUENCES.frame(rows.select("scene", "position", "frame", "person").to_dict(as_series=False))
+
+
+def test_a_real_network_fits_in(practice, found, monkeypatch):
     networks.seed_everything(0)
     network = yolo.predictor("yolov8n", yolo.build("yolov8n").state_dict())
-    sequences = tables.SEQUENCES.frame(
-        found.persons.filter(pl.col("frame").is_between(25, 28)).with_columns(
-            scene=pl.col("person").cast(pl.Int32),
-            position=(pl.int_range(pl.len()).over("person")).cast(pl.Int16),
-        ).select("scene", "position", "frame", "person").to_dict(as_series=False)
-    )  # fmt: skip
-    rows, cut_out = shoes.detect_shoes(
-        [practice.path], practice.frames, found.persons, sequences, network, **{**CHOICES, "min_score": 0.0}
-    )
+    monkeypatch.setattr(yolo, "load", lambda *_, **__: network)
+    sequences = in_scenes(found.persons.filter(pl.col("frame").is_between(25, 28)))
+    choices = {**CHOICES, "yolov8": {**CHOICES["yolov8"], "min_score": 0.0}}
+    rows, cut_out = shoes.detect_shoes([practice.path], practice.frames, found.persons, sequences, **choices)
     assert tables.SHOES.check(rows).height == tables.SHOE_CROPS.check(cut_out).height
+
+
+def test_feet_are_where_shoes_are(practice, found):
+    """Without weights: most boxes hold a true shoe."""
+    sequences = in_scenes(found.persons.filter(pl.col("frame").is_between(20, 60)))
+    choices = {**CHOICES, "method": "feet", "feet": {"share": 0.09}, "weights": []}
+    rows, _ = shoes.detect_shoes([practice.path], practice.frames, found.persons, sequences, **choices)
+    assert rows.height == sequences["scene"].n_unique()
+    true = rows.join(practice.truth.shoes, on="frame", suffix="_true")
+    middle = {axis: (pl.col(f"{axis}1_true") + pl.col(f"{axis}2_true")) / 2 for axis in "xy"}
+    held = true.filter(
+        middle["x"].is_between(pl.col("x1") - 2, pl.col("x2") + 2)
+        & middle["y"].is_between(pl.col("y1") - 2, pl.col("y2") + 2)
+    )
+    assert held["scene"].n_unique() >= 0.7 * rows.height
+
+
+def test_an_unknown_method_is_named(practice, found):
+    with pytest.raises(InputError, match=r"shoes\.method: got 'paws', expected one of yolov8, feet"):
+        shoes.detect_shoes([practice.path], practice.frames, found.persons, None, **{**CHOICES, "method": "paws"})
 
 
 # --- what it learns from ---------------------------------------------------------------------------------------------

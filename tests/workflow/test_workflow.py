@@ -5,9 +5,13 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
 
 TARGET = "results/eval_tiny.json"
 
@@ -24,7 +28,7 @@ def test_result_has_the_agreed_shape(finished):
     assert set(result) == {"video", "scenes", "tracking", "systems", "provenance"}
     assert set(result["scenes"]) == {"found", "labelled", "matched", "missed", "spurious", "recall", "precision"}
     assert set(result["tracking"]) == {"MOTA", "IDF1", "HOTA"}
-    assert list(result["systems"]) == ["hist", "hist_shoe", "gru", "gru_hist"]
+    assert list(result["systems"]) == ["hist", "hist_shoe", "hist_lab", "gru", "gru_hist"]
     for system in result["systems"].values():
         assert set(system["paper"]) == {"mAP", "rank1", "rank5", "rank10", "queries", "ceiling"}
         assert set(system["strict"]) == {"mAP", "mAP_ci95", "rank1", "rank5", "mINP", "queries"}
@@ -41,6 +45,18 @@ def test_scenes_of_the_tiny_video_are_its_passages(finished):
     assert scenes["recall"] >= 0.75
 
 
+def test_the_whole_graph_runs_without_any_weights(project):
+    """The siblings of all that is learned, on a video of one runner at a time."""
+    overlay = yaml.safe_load((ROOT / "docs/examples/no_weights.yaml").read_text())
+    people = {"condition": "day", "seed": 5, "duration_s": 14, "runners": 1, "crowd": 1}
+    project.overlay({**overlay, "practice": {"videos": {"tiny": people}}})
+    done = project.snakemake(TARGET, "results/report_tiny.html")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads((project.folder / TARGET).read_text())
+    assert list(result["systems"]) == overlay["evaluation"]["systems"] and not result["provenance"]["weights"]
+    assert result["scenes"]["recall"] == 1
+
+
 def test_a_second_run_has_nothing_to_do(finished):
     done = finished.snakemake(TARGET)
     assert done.returncode == 0
@@ -51,7 +67,7 @@ def test_a_second_run_has_nothing_to_do(finished):
     "change, rerun",
     [
         (
-            {"shoes": {"min_score": 0.3}},
+            {"shoes": {"yolov8": {"min_score": 0.3}}},
             {"detect_shoes", "extract_features", "compare_scenes", "rank_scenes", "assign_identities", "evaluate"},
         ),
         ({"identity": {"threshold": 0.8}}, {"assign_identities", "evaluate"}),

@@ -150,6 +150,7 @@ def declared_by(wildcards):
 
 def used_weights(wildcards):
     """The weights that the results of a video depend on."""
-    names = ["persons", "shoes", *(["runners"] if config["runners"]["method"] == "efficientnet" else [])]
+    learned = {"persons": "yolov8", "runners": "efficientnet", "shoes": "yolov8"}
+    names = [name for name, method in learned.items() if config[name]["method"] == method]
     chosen = {name for system in config["evaluation"]["systems"] for name in config["systems"][system]["weights"]}
     return [weights_of(name)(wildcards) for name in [*names, *sorted(chosen & set(config["training"]))]]

@@ -24,7 +24,7 @@ rule segment_persons:
     input:
         files=files_of,
         frames="results/{video}/frames.parquet",
-        weights=weights_of("persons"),
+        weights=branch(config["persons"]["method"] == "yolov8", then=weights_of("persons"), otherwise=[]),
     output:
         persons=temp("results/{video}/parts/persons.{scatteritem}.parquet"),
         crops=temp("results/{video}/parts/person_crops.{scatteritem}.parquet"),

@@ -10,7 +10,7 @@ rule detect_shoes:
         frames="results/{video}/frames.parquet",
         persons="results/{video}/persons.parquet",
         sequences="results/{video}/sequences.parquet",
-        weights=weights_of("shoes"),
+        weights=branch(config["shoes"]["method"] == "yolov8", then=weights_of("shoes"), otherwise=[]),
     output:
         shoes="results/{video}/shoes.parquet",
         crops="results/{video}/shoe_crops.parquet",

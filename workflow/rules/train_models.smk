@@ -28,7 +28,7 @@ rule train_persons:
         run=training_run("persons", fingerprint("persons")),
         card=card_of("persons"),
         choices=training_choices("persons"),
-        detect={name: config["persons"][name] for name in ("size", "match_iou")},
+        detect={name: config["persons"]["yolov8"][name] for name in ("size", "match_iou")},
     script:
         "../scripts/train_persons.py"
 
@@ -86,7 +86,7 @@ rule train_shoes:
         card=card_of("shoes"),
         choices=training_choices("shoes"),
         initial=config["training"]["persons"],
-        detect={name: config["shoes"][name] for name in ("size", "match_iou")},
+        detect={name: config["shoes"]["yolov8"][name] for name in ("size", "match_iou")},
     script:
         "../scripts/train_shoes.py"
 
