@@ -1,6 +1,6 @@
 """Persons without weights: what differs from the still background of a fixed camera. The segmenter's sibling.
 
-It cannot tell people who overlap from each other, nor people from other things that move.
+It cannot tell people who overlap from each other, nor people from other things that move or from their shadows.
 """
 
 from collections.abc import Callable
@@ -27,14 +27,14 @@ def moving_things(
     min_height: float,
     min_fill: float,
 ) -> Callable[[list[np.ndarray]], list[Detections]]:
-    """A function from RGB pictures of one file to what moves in them, the surest first.
+    """A function from RGB pictures of one file to what moves in them, the largest first; its score is always 1.
 
     frames: rows of table FRAMES of that file. The background is the median of `samples` of them, spread evenly:
     more are slower and forget better who stands for a while.
     min_difference: grey levels from which a pixel is no background; larger loses people dressed like it.
     close: gaps of up to this share of the picture's height are closed; larger joins limbs, and neighbours.
     min_height: share of the picture's height from which something counts; larger loses people far away.
-    min_fill: share of its box that a thing must fill; larger loses thin and spread ones. The score is the fill.
+    min_fill: share of its box that a thing must fill; larger loses thin and spread ones.
     """
     background = cv2.GaussianBlur(_median(files, frames, samples), (5, 5), 0)
     side = max(1, round(close * len(background))) // 2 * 2 + 1
@@ -72,10 +72,10 @@ def _moving(
         fill = area / (width * height)
         if height >= min_height * len(image) and fill >= min_fill:
             mask = labels[y : y + height, x : x + width] == number
-            found.append((fill, (x, y, x + width, y + height), mask))
+            found.append((area, (x, y, x + width, y + height), mask))
     found.sort(key=lambda thing: (-thing[0], thing[1]))
     return Detections(
         np.array([box for _, box, _ in found], np.float32).reshape(-1, 4),
-        np.array([fill for fill, _, _ in found], np.float32),
+        np.ones(len(found), np.float32),
         [mask for _, _, mask in found],
     )

@@ -48,7 +48,7 @@ def test_scenes_of_the_tiny_video_are_its_passages(finished):
 def test_the_whole_graph_runs_without_any_weights(project):
     """The siblings of all that is learned, on a video of one runner at a time."""
     overlay = yaml.safe_load((ROOT / "docs/examples/no_weights.yaml").read_text())
-    people = {"condition": "day", "seed": 5, "duration_s": 14, "runners": 1, "crowd": 1}
+    people = {"condition": "night", "seed": 5, "duration_s": 14, "runners": 1, "crowd": 1}
     project.overlay({**overlay, "practice": {"videos": {"tiny": people}}})
     done = project.snakemake(TARGET, "results/report_tiny.html")
     assert done.returncode == 0, done.stdout + done.stderr
