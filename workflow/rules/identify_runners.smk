@@ -15,6 +15,8 @@ rule compare_scenes:
         "logs/{video}/compare_scenes/{extractor}.log",
     benchmark:
         "results/{video}/seconds/compare_scenes.{extractor}.tsv"
+    wildcard_constraints:
+        video=ANY_VIDEO,
     params:
         code=fingerprint("similarity"),
         metric=lookup("extractors/{extractor}/metric", within=config),
@@ -36,6 +38,8 @@ rule rank_scenes:
         "logs/{video}/rank_scenes/{system}.log",
     benchmark:
         "results/{video}/seconds/rank_scenes.{system}.tsv"
+    wildcard_constraints:
+        video=ANY_VIDEO,
     params:
         code=fingerprint("ranking", "similarity"),
         weights=lookup("systems/{system}/weights", within=config),
@@ -54,6 +58,8 @@ rule assign_identities:
         "logs/{video}/assign_identities/{system}.log",
     benchmark:
         "results/{video}/seconds/assign_identities.{system}.tsv"
+    wildcard_constraints:
+        video=ANY_VIDEO,
     params:
         code=fingerprint("identity"),
         identity=config["identity"],

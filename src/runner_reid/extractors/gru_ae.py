@@ -154,7 +154,7 @@ def train(
     checkpoint: Path,
     fingerprint: str,
 ) -> tuple[Encoder, Iterator[dict[str, float]]]:
-    """The encoder of an `AutoEncoder`, and its history: drawing a row (see `training.run_epochs`) trains it one epoch more.
+    """The encoder of an `AutoEncoder`, and the history: drawing a row (`training.run_epochs`) trains one epoch more.
 
     Adam on the mean squared error per value; a random `validation_share` of the scenes is held back. Rows:
     train_loss, validation_loss, learning_rate (at the end of the epoch). Scenes of one frame teach nothing
