@@ -150,5 +150,5 @@ def test_appearances_that_cannot_be(tmp_path, row):
     passes, appearances = tmp_path / "passes.tsv", tmp_path / "appearances.tsv"
     passes.write_text("file\tstart_s\tend_s\trunner\n\t1\t2\tann\n")
     appearances.write_text(f"runner\tappearances\n{row}\n")
-    with pytest.raises(InputError, match="row 2 is .*; expected a runner not given before.*; correct it"):
+    with pytest.raises(InputError, match=r"row 2 is .*; expected a runner not given before.*; correct it"):
         read_labels([passes, appearances], [], [], [], np.zeros(0))

@@ -107,7 +107,7 @@ def test_where_the_size_is_not_known_the_sha256_decides(mirror, server):
     given = {"sha256": GIVEN["sha256"], "size": None, "mirror": ""}
     sources.fetch(NAME, url=f"{server}/right/net.pt", **given)
     assert left(mirror) == {NAME: CONTENT}
-    with pytest.raises(InputError, match="sha256 .* instead of .* expected the sha256"):
+    with pytest.raises(InputError, match=r"sha256 .* instead of .* expected the sha256"):
         sources.fetch(NAME, url=f"{server}/longer/net.pt", **given)
     assert left(mirror) == {NAME: CONTENT}
 

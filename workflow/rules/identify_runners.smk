@@ -41,8 +41,8 @@ rule rank_scenes:
     wildcard_constraints:
         video=ANY_VIDEO,
     params:
-        code=fingerprint("ranking", "similarity"),
-        weights=lookup("systems/{system}/weights", within=config),
+        code=fingerprint("ranking", "identity"),
+        system=lambda wildcards: {"rerank": None} | config["systems"][wildcards.system],
         min_lap_s=fact("min_lap_s"),
     script:
         "../scripts/rank_scenes.py"
