@@ -17,6 +17,7 @@ BOXES = pl.Schema(
     | {"counted": pl.Boolean}
 )
 PASSES_HEADER = ["file", "start_s", "end_s", "runner"]
+APPEARANCES_HEADER = ["runner", "appearances"]
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,12 @@ class Labels:
     passes: one row per passage: passage, runner (a name), start_s, end_s (seconds).
     boxes: where each passage is, if known: frame (from 0 in the session), passage, x1, y1, x2, y2 (pixels),
         counted (False = there, but neither right nor wrong to find when tracking is scored).
+    appearances: how often each runner passed, labelled or not; empty if nobody says.
     """
 
     passes: pl.DataFrame
     boxes: pl.DataFrame | None
+    appearances: dict[str, int]
 
 
 def read_labels(
@@ -46,6 +49,8 @@ def read_labels(
         session), or one MOT text without a header (`frame,id,x,y,w,h[,flag,...]`, frames from 1 in the
         session, flag 0 = not counted) and, if wanted, a table of identities (tab-separated, header `track`
         and any other name). Without identities each MOT id is a person of its own, named by its number.
+        Besides, if wanted, a table of appearances (tab-separated, header `runner, appearances`): how often each
+        runner passed in truth, where that is known of more passages than are labelled.
     files: the names of the session's clips in order; labels name them without folders.
     clip_start_s, clip_end_s: session time at which each clip starts and ends, in seconds.
     frame_time_s: (F,) session time of each frame, in seconds.
@@ -55,19 +60,21 @@ def read_labels(
     """
     lines = {Path(path): _read_lines(Path(path)) for path in paths}
     forms = {path: _form(path, rows) for path, rows in lines.items()}
-    kinds = sorted(forms.values())
+    counts = [path for path, form in forms.items() if form == "appearances"]
+    appearances = {name: count for path in counts for name, count in _read_appearances(path, lines[path]).items()}
+    kinds = sorted(form for form in forms.values() if form != "appearances")
     if kinds == ["passes"]:
-        [(path, rows)] = lines.items()
-        return Labels(_read_passes(path, rows, files, clip_start_s, clip_end_s), None)
+        [(path, rows)] = [(path, rows) for path, rows in lines.items() if forms[path] == "passes"]
+        return Labels(_read_passes(path, rows, files, clip_start_s, clip_end_s), None, appearances)
     if kinds not in (["boxes"], ["boxes", "identities"]):
         raise InputError(
             f"labels: got {', '.join(f'{path} ({form})' for path, form in forms.items()) or 'no file'}; "
-            "expected one table of passes, or one MOT text with at most one table of identities"
+            "expected one table of passes, or one MOT text with at most one table of identities; give these"
         )
     path_of = {form: path for path, form in forms.items()}
     names = _read_identities(path_of["identities"], lines) if "identities" in path_of else None
     boxes = _read_boxes(path_of["boxes"], lines[path_of["boxes"]], len(frame_time_s))
-    return Labels(_passes_of(boxes, names, path_of, frame_time_s), boxes)
+    return Labels(_passes_of(boxes, names, path_of, frame_time_s), boxes, appearances)
 
 
 def is_runner(names: Sequence[str] | np.ndarray, *, non_runners: Sequence[str]) -> np.ndarray:
@@ -89,12 +96,14 @@ def _read_lines(path: Path) -> list[str]:
 
 
 def _form(path: Path, lines: list[str]) -> str:
-    """`boxes` (no header), `passes` or `identities`."""
+    """`boxes` (no header), `passes`, `identities` or `appearances`."""
     header = lines[0].split("\t") if lines else []
     if not header or _is_number(header[0].split(",")[0]):
         return "boxes"
     if len(header) == 2 and header[0] == "track":
         return "identities"
+    if header == APPEARANCES_HEADER:
+        return "appearances"
     missing = [name for name in PASSES_HEADER if name not in header]
     if missing:
         raise InputError(
@@ -196,6 +205,18 @@ def _read_identities(path: Path, lines: dict[Path, list[str]]) -> dict[int, str]
             )
         names[int(track)] = name
     return names
+
+
+def _read_appearances(path: Path, lines: list[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for number, row in enumerate(_read_table(path, lines), 2):
+        if not row["appearances"].isdigit() or row["runner"] in ("", *counts):
+            raise InputError(
+                f"{path}: row {number} is {row['runner']!r}, {row['appearances']!r}; expected a runner not given "
+                "before, and how often it passed; correct it"
+            )
+        counts[row["runner"]] = int(row["appearances"])
+    return counts
 
 
 def _passes_of(

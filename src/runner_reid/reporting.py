@@ -154,8 +154,8 @@ def lap_table(scenes: pl.DataFrame, identities: pl.DataFrame, *, min_confidence:
     """The laps of every runner (table LAPS).
 
     scenes, identities: tables SCENES, IDENTITIES of the same scenes. Runners and laps are numbered from 1.
-    lap_time_s is the time since the start of the runner's previous scene, null in the first; cadence is null
-    where it is unknown. A larger min_confidence marks more assignments as doubtful.
+    lap_time_s is the time since the start of the runner's previous scene, null in the first; speed and cadence
+    are null where they are unknown. A larger min_confidence marks more assignments as doubtful.
     """
     if scenes["scene"].sort().to_list() != identities["scene"].sort().to_list():
         raise InputError(
@@ -168,6 +168,7 @@ def lap_table(scenes: pl.DataFrame, identities: pl.DataFrame, *, min_confidence:
             runner=pl.col("runner") + 1,
             lap=pl.int_range(1, pl.len() + 1).over("runner"),
             lap_time_s=pl.col("start_s").diff().over("runner"),
+            speed=pl.col("speed").fill_nan(None),
             cadence=pl.col("cadence").fill_nan(None),
             doubtful=pl.col("confidence") < min_confidence,
         )

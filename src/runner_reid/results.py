@@ -53,7 +53,7 @@ def evaluate_video(
         scenes, labels.passes, scene_boxes=scene_boxes, label_boxes=labels.boxes, match_iou=match_iou
     )
     names = evaluation.scene_labels(scenes, labels.passes, matches)
-    appearances = dict(labels.passes.group_by("runner", maintain_order=True).len().iter_rows())
+    appearances = labels.appearances or dict(labels.passes.group_by("runner", maintain_order=True).len().iter_rows())
     result = {
         "video": video,
         "scenes": evaluation.scene_scores(names, labels.passes, non_runners=non_runners),

@@ -204,7 +204,7 @@ SCENES = Table(
         "start_s": Column(pl.Float64, "s", "time of the first frame in the session"),
         "end_s": Column(pl.Float64, "s", "time of the last frame in the session"),
         "direction": Column(pl.String, "", "`left` or `right`: where to"),
-        "speed": Column(pl.Float32, "body heights/s", "median horizontal speed"),
+        "speed": Column(pl.Float32, "body heights/s", "median horizontal speed; NaN where it was not measured"),
         "cadence": Column(pl.Float32, "steps/min", "steps per minute; NaN where no period was found"),
     },
     ("scene",),

@@ -143,3 +143,12 @@ def test_is_runner(names, expected):
     result = is_runner(names, non_runners=["rugby", "coach"])
     assert result.dtype == bool
     assert result.tolist() == expected
+
+
+@pytest.mark.parametrize("row", ["ann\tmany", "\t3", "ann\t-1"])
+def test_appearances_that_cannot_be(tmp_path, row):
+    passes, appearances = tmp_path / "passes.tsv", tmp_path / "appearances.tsv"
+    passes.write_text("file\tstart_s\tend_s\trunner\n\t1\t2\tann\n")
+    appearances.write_text(f"runner\tappearances\n{row}\n")
+    with pytest.raises(InputError, match=r"row 2 is .*; expected a runner not given before.*; correct it"):
+        read_labels([passes, appearances], [], [], [], np.zeros(0))

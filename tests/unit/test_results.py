@@ -125,7 +125,7 @@ def evaluated(tmp_path, params):
             rankings={"hist": ranking},
             identities={"hist": who},
             provenance={"code": "0"},
-            **{name: value for name, value in params["evaluation"].items() if name != "systems"},
+            **{name: value for name, value in params["evaluation"].items() if name not in ("systems", "published")},
         )
 
     return evaluate

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from runner_reid.errors import InputError
-from runner_reid.similarity import METRICS, compare, fuse
+from runner_reid.similarity import METRICS, compare, fuse, fuse_by_dissent, separating_weights
 
 NAN = np.nan
 
@@ -105,3 +105,61 @@ def test_fuse_is_the_plain_weighted_sum_to_the_last_bit(dtype):
 def test_fuse_names_the_known_extractors(weights, given_name):
     with pytest.raises(InputError, match=f"{given_name}; expected one or more of body, shoe;"):
         fuse({"body": A, "shoe": A}, weights)
+
+
+def groups(noise: float, seed: int, runners: int = 6, laps: int = 8) -> np.ndarray:
+    """Similarities (N, N) of runners who pass in turn."""
+    rng = np.random.default_rng(seed)
+    feature = np.tile(rng.normal(size=(runners, 16)), (laps, 1)) + noise * rng.normal(size=(runners * laps, 16))
+    return compare(feature, metric="cosine")
+
+
+def test_weights_without_labels_follow_what_separates():
+    scenes = np.arange(48)
+    allowed = np.abs(scenes[:, None] - scenes) > 4
+    clear, poor, noise = groups(0.2, 0), groups(1.0, 1), groups(100.0, 2)
+    weights = separating_weights({"clear": clear, "poor": poor, "noise": noise}, allowed)
+    assert list(weights) == ["clear", "poor", "noise"] and sum(weights.values()) == pytest.approx(1)
+    assert weights["clear"] > weights["poor"] >= 0 and weights["clear"] > 0.5 and weights["noise"] < 0.1
+    wide = separating_weights({"clear": clear, "poor": 100 * poor}, allowed)
+    both = separating_weights({"clear": clear, "poor": poor}, allowed)
+    assert wide["poor"] * 100 / wide["clear"] == pytest.approx(both["poor"] / both["clear"]), "blind to scale"
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [np.ones((3, 3), bool), np.zeros((3, 3), bool), ~np.eye(3, dtype=bool)],
+    ids=["nothing known to differ", "all forbidden", "only itself"],
+)
+def test_weights_are_equal_where_nothing_is_known(allowed):
+    weights = separating_weights({"a": np.eye(3), "b": np.full((3, 3), np.nan)}, allowed)
+    assert weights == {"a": 0.5, "b": 0.5}
+
+
+def slow_dissent(stacked: list[np.ndarray], nearest: int) -> np.ndarray:
+    answer = np.zeros(stacked[0].shape)
+    for row in range(len(answer)):
+        votes = [sorted(range(answer.shape[1]), key=lambda item, m=m: -m[row, item])[:nearest] for m in stacked]
+        counts = [sum(item in vote for vote in votes) for item in range(answer.shape[1])]
+        agreed = [sum(counts[item] >= len(stacked) // 2 + 1 for item in vote) for vote in votes]
+        total = sum(agreed)
+        share = [(one / total if one else 0.1) if total else 1 / len(stacked) for one in agreed]
+        weights = [1 / one / sum(1 / other for other in share) for one in share]
+        answer[row] = sum(weight * matrix[row] for weight, matrix in zip(weights, stacked, strict=True))
+    return answer
+
+
+@pytest.mark.parametrize("extractors", [1, 2, 3, 4])
+@pytest.mark.parametrize("nearest", [1, 3, 99])
+def test_fuse_by_dissent_is_the_plain_description(extractors, nearest):
+    rng = np.random.default_rng(extractors)
+    stacked = [rng.random((7, 9)) for _ in range(extractors)]
+    found = fuse_by_dissent({str(number): matrix for number, matrix in enumerate(stacked)}, nearest=nearest)
+    np.testing.assert_allclose(found, slow_dissent(stacked, nearest), atol=1e-12)
+
+
+@pytest.mark.parametrize("given, nearest", [({}, 1), ({"a": np.eye(2)}, 0), ({"a": np.eye(2), "b": np.eye(3)}, 1)])
+def test_fuse_by_dissent_tells_what_does_not_fit(given, nearest):
+    with pytest.raises(InputError, match=r"fusion: got nearest .* expected") as error:
+        fuse_by_dissent(given, nearest=nearest)
+    assert "\n" not in str(error.value)

@@ -103,6 +103,15 @@ def test_a_wrong_file_is_told_and_leaves_nothing_behind(mirror, server, kind, sa
     assert GIVEN["sha256"] in message and str(len(CONTENT)) in message and "RUNNER_REID_MIRROR" in message
 
 
+def test_where_the_size_is_not_known_the_sha256_decides(mirror, server):
+    given = {"sha256": GIVEN["sha256"], "size": None, "mirror": ""}
+    sources.fetch(NAME, url=f"{server}/right/net.pt", **given)
+    assert left(mirror) == {NAME: CONTENT}
+    with pytest.raises(InputError, match=r"sha256 .* instead of .* expected the sha256"):
+        sources.fetch(NAME, url=f"{server}/longer/net.pt", **given)
+    assert left(mirror) == {NAME: CONTENT}
+
+
 @pytest.mark.parametrize(
     "change, says",
     [

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,12 +44,14 @@ class Project:
         given = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "params.yaml", "overlay.yaml"]
         return [*given, "--config", "videos=sheet.tsv", "--", *arguments]
 
-    def snakemake(self, *arguments: str, dry: bool = False) -> subprocess.CompletedProcess:
+    def snakemake(
+        self, *arguments: str, dry: bool = False, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess:
         command = self.command(*arguments)
         if dry:
             command.insert(command.index("--cores"), "--dry-run")
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=900)
+        variables = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})}
+        return subprocess.run(command, cwd=self.folder, env=variables, capture_output=True, text=True, timeout=900)
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """The rules of a dry-run and how many jobs of each."""
@@ -64,6 +67,12 @@ class Project:
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def project_in() -> Callable[[Path], Project]:
+    """A function that makes a project in a folder, for fixtures that live longer than a test."""
+    return Project
 
 
 @pytest.fixture(scope="session")

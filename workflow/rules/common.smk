@@ -19,14 +19,24 @@ except InputError as error:
 
 videos = videos.set_index("video", drop=False)
 TEST_VIDEOS = videos.index[videos["role"] == "test"].tolist()
+SEEN_VIDEOS = videos.index[videos["source"] != "published"].tolist()
 LABELLED_VIDEOS = videos.index[(videos["role"] == "test") & (videos["labels"] != "")].tolist()
 CONDITIONS = sorted(set(videos["condition"]))
 
 os.environ["RUNNER_REID_CORES"] = str(workflow.resource_settings.cores or "")
 
 
+def one_of(names):
+    """A wildcard constraint: one of `names`, and nothing at all if there are none."""
+    return "|".join(names) or "(?!)"
+
+
+# Steps up to the features have a video to look at; those after the seam say themselves that they take ANY_VIDEO.
+ANY_VIDEO = one_of(videos.index)
+
+
 wildcard_constraints:
-    video="|".join(videos.index),
+    video=one_of(SEEN_VIDEOS),
     corpus="|".join(["all", *CONDITIONS]),
     extractor="|".join(config["extractors"]),
     system="|".join(config["systems"]),
@@ -44,6 +54,12 @@ def fact(column):
 def pinned(column):
     """A params function: what data/sources.tsv says of a path."""
     return lambda wildcards: sources.set_index("path").loc[wildcards.source, column]
+
+
+def pinned_bytes(wildcards):
+    """How large data/sources.tsv says a path is; None where it does not say."""
+    cell = pinned("bytes")(wildcards)
+    return int(cell) if cell else None
 
 
 def files_of(wildcards):
@@ -140,7 +156,23 @@ def pinned_sha256(name):
 
 def method_of(wildcards):
     """The method of an extractor of the catalogue."""
-    return config["extractors"][wildcards.extractor]["method"]
+    method = config["extractors"][wildcards.extractor]["method"]
+    if method == "published":
+        raise WorkflowError(
+            f"error: extractor {wildcards.extractor!r} has no method of ours, its features come with published videos "
+            f"only; video {wildcards.video!r} is none; take a system without it"
+        )
+    return method
+
+
+def systems_of(video):
+    """The systems that are evaluated on a video."""
+    return config["evaluation"]["published" if videos.loc[video, "source"] == "published" else "systems"]
+
+
+def per_system(pattern):
+    """An input function: `pattern` for every system that is evaluated on the video."""
+    return lambda wildcards: expand(pattern, video=wildcards.video, system=systems_of(wildcards.video))
 
 
 def declared_by(wildcards):
@@ -150,7 +182,9 @@ def declared_by(wildcards):
 
 def used_weights(wildcards):
     """The weights that the results of a video depend on."""
+    if wildcards.video not in SEEN_VIDEOS:
+        return []
     learned = {"persons": "yolov8", "runners": "efficientnet", "shoes": "yolov8"}
     names = [name for name, method in learned.items() if config[name]["method"] == method]
-    chosen = {name for system in config["evaluation"]["systems"] for name in config["systems"][system]["weights"]}
+    chosen = {name for system in systems_of(wildcards.video) for name in config["systems"][system]["weights"]}
     return [weights_of(name)(wildcards) for name in [*names, *sorted(chosen & set(config["training"]))]]

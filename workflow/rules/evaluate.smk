@@ -14,16 +14,18 @@ rule evaluate:
         tracks="results/{video}/tracks.parquet",
         scenes="results/{video}/scenes.parquet",
         detections="results/{video}/scene_detections.parquet",
-        rankings=expand("results/{{video}}/ranking/{system}.npz", system=config["evaluation"]["systems"]),
-        identities=expand("results/{{video}}/identities/{system}.parquet", system=config["evaluation"]["systems"]),
+        rankings=per_system("results/{video}/ranking/{system}.npz"),
+        identities=per_system("results/{video}/identities/{system}.parquet"),
         weights=used_weights,
     output:
         result="results/eval_{video}.json",
     log:
         "logs/{video}/evaluate.log",
+    wildcard_constraints:
+        video=ANY_VIDEO,
     params:
         code=fingerprint("results"),
-        evaluation={name: value for name, value in config["evaluation"].items() if name != "systems"},
+        evaluation={name: value for name, value in config["evaluation"].items() if name not in ("systems", "published")},
         provenance={"params_sha256": digest(config), "code": fingerprint("")},
         weights=used_weights,
         seconds="results/{video}/seconds",

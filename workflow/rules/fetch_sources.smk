@@ -15,6 +15,6 @@ rule fetch_source:
         code=fingerprint("sources"),
         url=pinned("url"),
         sha256=pinned("sha256"),
-        bytes=pinned("bytes"),
+        bytes=pinned_bytes,
     script:
         "../scripts/fetch_source.py"

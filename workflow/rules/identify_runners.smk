@@ -15,6 +15,8 @@ rule compare_scenes:
         "logs/{video}/compare_scenes/{extractor}.log",
     benchmark:
         "results/{video}/seconds/compare_scenes.{extractor}.tsv"
+    wildcard_constraints:
+        video=ANY_VIDEO,
     params:
         code=fingerprint("similarity"),
         metric=lookup("extractors/{extractor}/metric", within=config),
@@ -36,9 +38,11 @@ rule rank_scenes:
         "logs/{video}/rank_scenes/{system}.log",
     benchmark:
         "results/{video}/seconds/rank_scenes.{system}.tsv"
+    wildcard_constraints:
+        video=ANY_VIDEO,
     params:
-        code=fingerprint("ranking", "similarity"),
-        weights=lookup("systems/{system}/weights", within=config),
+        code=fingerprint("ranking", "identity"),
+        system=lambda wildcards: {"rerank": None} | config["systems"][wildcards.system],
         min_lap_s=fact("min_lap_s"),
     script:
         "../scripts/rank_scenes.py"
@@ -54,6 +58,8 @@ rule assign_identities:
         "logs/{video}/assign_identities/{system}.log",
     benchmark:
         "results/{video}/seconds/assign_identities.{system}.tsv"
+    wildcard_constraints:
+        video=ANY_VIDEO,
     params:
         code=fingerprint("identity"),
         identity=config["identity"],

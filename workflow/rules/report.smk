@@ -29,6 +29,8 @@ rule report:
         "logs/{video}/report.log",
     benchmark:
         "results/{video}/seconds/report.tsv"
+    wildcard_constraints:
+        video=ANY_VIDEO,
     params:
         code=fingerprint("reporting", "results"),
         report=config["report"],

@@ -8,6 +8,6 @@ with logged(snakemake.log[0]):
         snakemake.output.source,
         url=snakemake.params.url,
         sha256=snakemake.params.sha256,
-        size=int(snakemake.params.bytes),
+        size=snakemake.params.bytes,
         mirror=os.environ.get("RUNNER_REID_MIRROR", ""),
     )
