@@ -6,17 +6,13 @@ Takes a real clip, enlarges it to 3840x2160, repeats it forwards to the length a
 """
 
 import itertools
-import os
 import shutil
-import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import av
 import numpy as np
-import psutil
+from measured import run
 
 from runner_reid.results import rule_seconds
 from runner_reid.tables import SCENES
@@ -39,25 +35,6 @@ def make_video(clip: Path, target: Path, seconds: float) -> None:
         container.mux(stream.encode(None))
 
 
-class PeakMemory(threading.Thread):
-    """The largest sum of resident memory of this process's children, in bytes, sampled twice a second."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.peak = 0
-
-    def run(self) -> None:
-        while True:
-            total = 0
-            for child in psutil.Process().children(recursive=True):
-                try:
-                    total += child.memory_info().rss
-                except psutil.NoSuchProcess:
-                    continue
-            self.peak = max(self.peak, total)
-            time.sleep(0.5)
-
-
 def main(clip: str, seconds: float) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     video = FOLDER / "long.mp4"
@@ -66,18 +43,12 @@ def main(clip: str, seconds: float) -> None:
     row = ["long", str(video), "day", "test", "30", "file", ""]
     (FOLDER / "videos.tsv").write_text("\t".join(columns) + "\n" + "\t".join(row) + "\n")
     shutil.rmtree("results/long", ignore_errors=True)
-    memory = PeakMemory()
-    memory.start()
-    started = time.monotonic()
-    subprocess.run(
-        ["make", "results/report_long.html", f"VIDEOS={FOLDER}/videos.tsv", "PARAMS=docs/examples/runners.yaml"],
-        check=True,
-        env=os.environ,
-    )
+    command = ["make", "results/report_long.html", f"VIDEOS={FOLDER}/videos.tsv", "PARAMS=docs/examples/runners.yaml"]
+    wall, peak = run(command, Path())
     size = sum(path.stat().st_size for path in Path("results/long").rglob("*") if path.is_file())
     seconds_of = rule_seconds("results/long/seconds")
-    print(f"{seconds:.0f} s of 4K60 ({video.stat().st_size / 1e6:.0f} MB): {time.monotonic() - started:.0f} s")
-    print(f"peak memory {memory.peak / 1e9:.2f} GB; results {size / 1e6 / (seconds / 60):.0f} MB per minute")
+    print(f"{seconds:.0f} s of 4K60 ({video.stat().st_size / 1e6:.0f} MB): {wall:.0f} s")
+    print(f"peak memory {peak:.2f} GB; results {size / 1e6 / (seconds / 60):.0f} MB per minute")
     print(f"scenes {SCENES.read('results/long/scenes.parquet').height}; seconds per rule {seconds_of}")
 
 
