@@ -10,6 +10,8 @@ from runner_reid.similarity import fuse, separating_weights
 
 log = logging.getLogger(__name__)
 
+SMOOTHING = 0.3
+"""Neighbours averaged over, as a share of those looked at: the published 6 of 20 (reranking.rerank)."""
 SAME_TIME_S = 1e-6
 """Times closer than this are equal: a frame's time is rounded, and a lap of exactly min_lap_s is forbidden."""
 
@@ -26,25 +28,60 @@ def allowed_pairs(start_s: np.ndarray, *, min_lap_s: float) -> np.ndarray:
     return np.abs(start_s[:, None] - start_s[None, :]) > min_lap_s + SAME_TIME_S
 
 
+def most_laps(allowed: np.ndarray) -> int:
+    """How many scenes one runner may have at most: the longest run of scenes that are allowed, one to the next.
+
+    allowed: (N, N) bool, scenes in order of start.
+
+    >>> most_laps(np.abs(np.arange(7)[:, None] - np.arange(7)) > 2)
+    3
+    """
+    count, last = 0, 0
+    for scene in range(len(allowed)):
+        if not count or allowed[last, scene]:
+            count, last = count + 1, scene
+    return count
+
+
+def with_neighbours(similarity: np.ndarray, allowed: np.ndarray, *, jaccard_share: float) -> np.ndarray:
+    """Similarity and common neighbours together, with as many neighbours as a runner can have scenes.
+
+    similarity: (N, N) without NaN, allowed: (N, N) bool, scenes in order of start. Returns (N, N): `jaccard_share` of
+    1 - the Jaccard distance of soft k-reciprocal sets (`reranking.rerank`), made symmetric, and the rest of similarity.
+    k1 is the number of laps that fit into the session (`most_laps`), so that it fits a short practice as well as a long
+    one; k2 is SMOOTHING of it. A larger share trusts neighbours more.
+    """
+    if not jaccard_share or len(similarity) < 2:
+        return similarity.copy()
+    laps = max(most_laps(allowed & ~np.eye(len(allowed), dtype=bool)), 1)
+    smoothed = max(round(SMOOTHING * laps), 1)
+    distance = np.maximum(1 - similarity, 0)
+    jaccard = rerank_distances(distance, allowed, form="soft", k1=laps, k2=smoothed, jaccard_share=1.0)
+    shared = 1 - jaccard.astype(np.float64)
+    return (1 - jaccard_share) * similarity + jaccard_share * (shared + shared.T) / 2
+
+
 def system_similarity(
     similarities: dict[str, np.ndarray],
     allowed: np.ndarray,
     *,
     weights: dict[str, float] | Sequence[str],
     rerank: dict | None,
+    neighbours: float,
 ) -> np.ndarray:
     """What a system, an entry of the catalogue, says of every pair of scenes: larger is more alike.
 
     similarities: per extractor (N, N), NaN where unknown. allowed: (N, N) bool.
     weights: by extractor (`similarity.fuse`), or names only: then they follow from the video itself
         (`similarity.separating_weights`). rerank: the choices of `reranking.rerank`, on distance = 1 - similarity
-        (half the squared distance of features of length 1); None does not re-rank.
+        (half the squared distance of features of length 1); None does not re-rank. neighbours: share of common
+        neighbours (`with_neighbours`) in what comes out in the end, 0 for none.
     Returns (N, N) without NaN; re-ranked similarity is 1 - distance, and need not be symmetric.
     """
     if not isinstance(weights, dict):
         weights = separating_weights({name: similarities[name] for name in weights}, allowed)
         log.info("weights without labels: %s", ", ".join(f"{name} {value:.3f}" for name, value in weights.items()))
     similarity = fuse(similarities, weights)
-    if rerank is None:
-        return similarity
-    return 1 - rerank_distances(np.maximum(1 - similarity, 0), allowed, **rerank)
+    if rerank is not None:
+        similarity = 1 - rerank_distances(np.maximum(1 - similarity, 0), allowed, **rerank)
+    return with_neighbours(similarity, allowed, jaccard_share=neighbours)

@@ -9,6 +9,7 @@ import polars as pl
 
 from runner_reid import evaluation
 from runner_reid.files import atomic_path, sha256
+from runner_reid.identity import doubtful_scenes
 from runner_reid.labels import Labels, read_labels
 
 
@@ -73,7 +74,11 @@ def evaluate_video(
             ),
             "identities": evaluation.identity_scores(
                 identities[system]["runner"].to_numpy(), names, non_runners=non_runners
-            ),
+            )
+            | {
+                "purity": evaluation.runner_purity(identities[system]["runner"].to_numpy(), names),
+                "doubtful": doubtful_scenes(identities[system], ranking["allowed"]),
+            },
         }
         for system, ranking in rankings.items()
     }

@@ -42,7 +42,7 @@ rule rank_scenes:
         video=ANY_VIDEO,
     params:
         code=fingerprint("ranking", "identity"),
-        system=lambda wildcards: {"rerank": None} | config["systems"][wildcards.system],
+        system=lambda wildcards: {"rerank": None, "neighbours": 0} | config["systems"][wildcards.system],
         min_lap_s=fact("min_lap_s"),
     script:
         "../scripts/rank_scenes.py"
