@@ -72,8 +72,15 @@ SIMILARITY = Arrays(
 )
 RANKING = Arrays(
     "ranking",
-    "the similarity of a system, and which pairs may be the same runner at all",
-    {"scene": ("i", ("N",)), "similarity": ("f", ("N", "N")), "allowed": ("b", ("N", "N"))},
+    "the similarity of a system, and which pairs may be the same runner at all; the lap rule's seconds, and from which"
+    " gap on scenes recur (NaN where the sheet states the rule, or nothing shows)",
+    {
+        "scene": ("i", ("N",)),
+        "similarity": ("f", ("N", "N")),
+        "allowed": ("b", ("N", "N")),
+        "min_lap_s": ("f", ()),
+        "recurrence_s": ("f", ()),
+    },
 )
 
 ARRAYS = {value.name: value for value in list(globals().values()) if isinstance(value, Arrays)}

@@ -9,19 +9,6 @@ ORDINARY = 0.05
 """The share of pairs within a cluster that may be less alike than two scenes that are taken for one passage."""
 
 
-def seen_together(start_s: np.ndarray, end_s: np.ndarray) -> np.ndarray:
-    """Which pairs of scenes share a moment, and so are two different human beings.
-
-    start_s, end_s: (N,) seconds, times of the first and last frame, both included.
-    Returns (N, N) bool, symmetric, False on the diagonal.
-
-    >>> seen_together(np.array([0.0, 2.0, 5.0]), np.array([2.0, 4.0, 6.0])).tolist()
-    [[False, True, False], [True, False, False], [False, False, False]]
-    """
-    together = (start_s[:, None] <= end_s[None, :]) & (start_s[None, :] <= end_s[:, None])
-    return together & ~np.eye(len(start_s), dtype=bool)
-
-
 def assign_identities(
     similarity: np.ndarray,
     allowed: np.ndarray,
@@ -81,7 +68,8 @@ def doubtful_scenes(identities: pl.DataFrame, allowed: np.ndarray) -> list[dict[
     """Which assignments to look at, and why: [{"scene": number, "why": reason}, ...] in order of scene.
 
     identities: table IDENTITIES, N rows. allowed: (N, N) bool. Reasons: `forbidden` (with another scene of this
-    runner: a passage in two pieces, or a mistake), `alone` (nobody seen before or after), `torn` (another runner fits as well).
+    runner: a passage in two pieces, or a mistake), `alone` (never seen before or after), `torn` (another runner fits
+    as well).
     """
     scene, runner, confidence = (identities[name].to_numpy() for name in ("scene", "runner", "confidence"))
     together = (runner[:, None] == runner[None, :]) & ~np.eye(len(runner), dtype=bool)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from runner_reid.laps import estimate_min_lap
 from runner_reid.reranking import rerank as rerank_distances
 from runner_reid.similarity import fuse, separating_weights
 
@@ -26,6 +27,19 @@ def allowed_pairs(start_s: np.ndarray, *, min_lap_s: float) -> np.ndarray:
     [[False, False, True], [False, False, False], [True, False, False]]
     """
     return np.abs(start_s[:, None] - start_s[None, :]) > min_lap_s + SAME_TIME_S
+
+
+def seen_together(start_s: np.ndarray, end_s: np.ndarray) -> np.ndarray:
+    """Which pairs of scenes share a moment, and so are two different human beings.
+
+    start_s, end_s: (N,) seconds, times of the first and last frame, both included.
+    Returns (N, N) bool, symmetric, False on the diagonal.
+
+    >>> seen_together(np.array([0.0, 2.0, 5.0]), np.array([2.0, 4.0, 6.0])).tolist()
+    [[False, True, False], [True, False, False], [False, False, False]]
+    """
+    together = (start_s[:, None] <= end_s[None, :]) & (start_s[None, :] <= end_s[:, None])
+    return together & ~np.eye(len(start_s), dtype=bool)
 
 
 def most_laps(allowed: np.ndarray) -> int:
@@ -85,3 +99,32 @@ def system_similarity(
     if rerank is not None:
         similarity = 1 - rerank_distances(np.maximum(1 - similarity, 0), allowed, **rerank)
     return with_neighbours(similarity, allowed, jaccard_share=neighbours)
+
+
+def rank_scenes(
+    similarities: dict[str, np.ndarray],
+    start_s: np.ndarray,
+    end_s: np.ndarray,
+    *,
+    min_lap_s: float | None,
+    laps: dict,
+    system: dict,
+) -> dict[str, np.ndarray]:
+    """What a system says of every pair of scenes, and which may be the same runner: arrays RANKING but for scene.
+
+    similarities: per extractor (N, N), NaN where unknown. start_s, end_s: (N,) seconds, in order of start.
+    min_lap_s: as the sheet says; None: estimated from the system's plain similarity (`laps.estimate_min_lap`, whose
+    choices `laps` are). system: the choices of `system_similarity`.
+    """
+    together = seen_together(start_s, end_s)
+    recurrence_s = float("nan")
+    if min_lap_s is None:
+        plain = system_similarity(similarities, ~together, **system | {"rerank": None, "neighbours": 0})
+        min_lap_s, recurrence_s = estimate_min_lap(plain, start_s, together, **laps)
+    allowed = allowed_pairs(start_s, min_lap_s=min_lap_s) & ~together
+    return {
+        "similarity": system_similarity(similarities, allowed, **system),
+        "allowed": allowed,
+        "min_lap_s": np.array(min_lap_s, np.float64),
+        "recurrence_s": np.array(recurrence_s, np.float64),
+    }

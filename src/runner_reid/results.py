@@ -72,6 +72,7 @@ def evaluate_video(
                 bootstrap=bootstrap,
                 seed=seed,
             ),
+            "lap": {name: number_or_none(ranking[name]) for name in ("min_lap_s", "recurrence_s")},
             "identities": evaluation.identity_scores(
                 identities[system]["runner"].to_numpy(), names, non_runners=non_runners
             )
@@ -84,6 +85,11 @@ def evaluate_video(
     }
     result["provenance"] = provenance
     return result
+
+
+def number_or_none(value: np.ndarray) -> float | None:
+    """A number for JSON, which knows no NaN."""
+    return float(value) if np.isfinite(value) else None
 
 
 def write_json(result: dict, path: str | os.PathLike) -> None:

@@ -84,6 +84,7 @@ def test_rule_file_opens_with_its_outputs(path):
         ("scenes", "scenes.build_scenes", {}),
         ("gait", "gait.unify_gait_periods", {}),
         ("shoes", "shoes.detect_shoes", {"device"}),
+        ("laps", "laps.estimate_min_lap", {}),
         ("identity", "identity.assign_identities", {}),
         ("runners", "classification.classify_runners", {"weights", "training", "tracking", "device"}),
         ("training.persons.pictures", "persons.training_pictures", {}),

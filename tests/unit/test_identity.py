@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
-from runner_reid.identity import assign_identities, doubtful_scenes, seen_together
-from runner_reid.ranking import allowed_pairs
+from runner_reid.identity import assign_identities, doubtful_scenes
+from runner_reid.ranking import allowed_pairs, seen_together
 from runner_reid.similarity import compare
 from runner_reid.tables import IDENTITIES
 
