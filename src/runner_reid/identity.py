@@ -16,7 +16,7 @@ def assign_identities(
     false_match_rate: float,
     min_known_pairs: int,
     threshold: float,
-    jaccard_share: float,
+    neighbours: dict,
     max_exceptions: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Average-linkage clustering in which two scenes of a forbidden pair share a cluster only as a proven exception.
@@ -25,7 +25,7 @@ def assign_identities(
     ways), their diagonals are not read. Scenes are in order of start. Returns runner (N,) int32, numbered from 0 in
     order of first scene, and confidence (N,) float32 in 0..1.
 
-    jaccard_share: how much of what decides is common neighbours (`ranking.with_neighbours`); 0: the similarity alone.
+    neighbours: the choices of `ranking.with_neighbours`: how much common neighbours decide, beside the similarity.
 
     The two clusters with the largest mean over their pairs of scenes merge first, as long as it is
     at least the cut; of equal means the pair with the earliest first scene goes first, then that with the
@@ -50,7 +50,7 @@ def assign_identities(
     similarity = (similarity + similarity.T) / 2
     forbidden = ~(allowed & allowed.T)
     np.fill_diagonal(forbidden, False)
-    alike = with_neighbours(similarity, ~forbidden, jaccard_share=jaccard_share)
+    alike = with_neighbours(similarity, ~forbidden, **neighbours).copy()
     np.fill_diagonal(alike, 0)
 
     pairs = np.triu(forbidden, 1)

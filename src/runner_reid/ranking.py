@@ -57,22 +57,25 @@ def most_laps(allowed: np.ndarray) -> int:
     return count
 
 
-def with_neighbours(similarity: np.ndarray, allowed: np.ndarray, *, jaccard_share: float) -> np.ndarray:
+def with_neighbours(similarity: np.ndarray, allowed: np.ndarray, *, jaccard_share: float, rounds: int) -> np.ndarray:
     """Similarity and common neighbours together, with as many neighbours as a runner can have scenes.
 
     similarity: (N, N) without NaN, allowed: (N, N) bool, scenes in order of start. Returns (N, N): `jaccard_share` of
     1 - the Jaccard distance of soft k-reciprocal sets (`reranking.rerank`), made symmetric, and the rest of similarity.
     k1 is the number of laps that fit into the session (`most_laps`), so that it fits a short practice as well as a long
-    one; k2 is SMOOTHING of it. A larger share trusts neighbours more.
+    one; k2 is SMOOTHING of it. A larger share trusts neighbours more; more rounds look again from what the last gave,
+    and 0 leaves similarity as it is.
     """
-    if not jaccard_share or len(similarity) < 2:
-        return similarity.copy()
+    if len(similarity) < 2:
+        return similarity
     laps = max(most_laps(allowed & ~np.eye(len(allowed), dtype=bool)), 1)
     smoothed = max(round(SMOOTHING * laps), 1)
-    distance = np.maximum(1 - similarity, 0)
-    jaccard = rerank_distances(distance, allowed, form="soft", k1=laps, k2=smoothed, jaccard_share=1.0)
-    shared = 1 - jaccard.astype(np.float64)
-    return (1 - jaccard_share) * similarity + jaccard_share * (shared + shared.T) / 2
+    for _ in range(rounds):
+        distance = np.maximum(1 - similarity, 0)
+        jaccard = rerank_distances(distance, allowed, form="soft", k1=laps, k2=smoothed, jaccard_share=1.0)
+        shared = 1 - jaccard.astype(np.float64)
+        similarity = (1 - jaccard_share) * similarity + jaccard_share * (shared + shared.T) / 2
+    return similarity
 
 
 def system_similarity(
@@ -81,15 +84,15 @@ def system_similarity(
     *,
     weights: dict[str, float] | Sequence[str],
     rerank: dict | None,
-    neighbours: float,
+    neighbours: dict | None,
 ) -> np.ndarray:
     """What a system, an entry of the catalogue, says of every pair of scenes: larger is more alike.
 
     similarities: per extractor (N, N), NaN where unknown. allowed: (N, N) bool.
     weights: by extractor (`similarity.fuse`), or names only: then they follow from the video itself
         (`similarity.separating_weights`). rerank: the choices of `reranking.rerank`, on distance = 1 - similarity
-        (half the squared distance of features of length 1); None does not re-rank. neighbours: share of common
-        neighbours (`with_neighbours`) in what comes out in the end, 0 for none.
+        (half the squared distance of features of length 1); None does not re-rank. neighbours: the choices of
+        `with_neighbours`, on what comes out of that; None for none.
     Returns (N, N) without NaN; re-ranked similarity is 1 - distance, and need not be symmetric.
     """
     if not isinstance(weights, dict):
@@ -98,7 +101,7 @@ def system_similarity(
     similarity = fuse(similarities, weights)
     if rerank is not None:
         similarity = 1 - rerank_distances(np.maximum(1 - similarity, 0), allowed, **rerank)
-    return with_neighbours(similarity, allowed, jaccard_share=neighbours)
+    return similarity if neighbours is None else with_neighbours(similarity, allowed, **neighbours)
 
 
 def rank_scenes(
@@ -119,7 +122,7 @@ def rank_scenes(
     together = seen_together(start_s, end_s)
     recurrence_s = float("nan")
     if min_lap_s is None:
-        plain = system_similarity(similarities, ~together, **system | {"rerank": None, "neighbours": 0})
+        plain = system_similarity(similarities, ~together, **system | {"rerank": None, "neighbours": None})
         min_lap_s, recurrence_s = estimate_min_lap(plain, start_s, together, **laps)
     allowed = allowed_pairs(start_s, min_lap_s=min_lap_s) & ~together
     return {

@@ -103,6 +103,8 @@ def test_rule_file_opens_with_its_outputs(path):
         ("training.gru_ae.fit", "extractors.gru_ae.train", {"device", "checkpoint", "fingerprint"}),
         ("systems.hhcl_shoe_soft", "ranking.system_similarity", {"neighbours"}),
         ("systems.hhcl_shoe_neighbours", "ranking.system_similarity", {"rerank"}),
+        ("identity.neighbours", "ranking.with_neighbours", {}),
+        ("systems.hhcl_shoe_neighbours.neighbours", "ranking.with_neighbours", {}),
         ("systems.hhcl_shoe_soft.rerank", "reranking.rerank", {"query_query", "gallery_gallery"}),
         ("evaluation.paper", "evaluation.paper_scores", {}),
         ("report", "reporting.make_report", {}),

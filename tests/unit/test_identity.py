@@ -14,7 +14,7 @@ from runner_reid.ranking import allowed_pairs, seen_together
 from runner_reid.similarity import compare
 from runner_reid.tables import IDENTITIES
 
-PLAIN = {"jaccard_share": 0, "max_exceptions": 0}
+PLAIN = {"neighbours": {"jaccard_share": 0.5, "rounds": 0}, "max_exceptions": 0}
 CHOICES = PLAIN | {"false_match_rate": 0.1, "min_known_pairs": 1000, "threshold": 0.5}
 
 

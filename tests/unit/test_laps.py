@@ -61,7 +61,7 @@ def test_where_nothing_shows_there_is_no_rule(params, similarity, together):
 
 def test_the_sheet_wins_over_the_estimate(params):
     similarity, start_s, end_s, _ = practice(0)
-    system = {"weights": {"body": 1.0}, "rerank": None, "neighbours": 0}
+    system = {"weights": {"body": 1.0}, "rerank": None, "neighbours": None}
     given = rank_scenes({"body": similarity}, start_s, end_s, min_lap_s=60, laps=params["laps"], system=system)
     found = rank_scenes({"body": similarity}, start_s, end_s, min_lap_s=None, laps=params["laps"], system=system)
     assert float(given["min_lap_s"]) == 60 and np.isnan(given["recurrence_s"])

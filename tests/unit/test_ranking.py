@@ -31,12 +31,12 @@ def test_system_similarity():
     body, shoe = (np.corrcoef(runners + 0.1 * rng.normal(size=(18, 4))) for _ in range(2))
     allowed = allowed_pairs(np.arange(18) * 20.0, min_lap_s=60)
     given = {"body": body, "shoe": shoe, "other": np.full((18, 18), np.nan)}
-    plain = system_similarity(given, allowed, weights={"body": 0.75, "shoe": 0.25}, rerank=None, neighbours=0)
+    plain = system_similarity(given, allowed, weights={"body": 0.75, "shoe": 0.25}, rerank=None, neighbours=None)
     np.testing.assert_allclose(plain, 0.75 * body + 0.25 * shoe)
     choices = {"form": "soft", "k1": 3, "k2": 2, "jaccard_share": 0.7}
-    again = system_similarity(given, allowed, weights={"body": 0.75, "shoe": 0.25}, rerank=choices, neighbours=0)
+    again = system_similarity(given, allowed, weights={"body": 0.75, "shoe": 0.25}, rerank=choices, neighbours=None)
     np.testing.assert_allclose(again, 1 - rerank(np.maximum(1 - plain, 0), allowed, **choices))
-    found = system_similarity(given, allowed, weights=["body", "other"], rerank=None, neighbours=0)
+    found = system_similarity(given, allowed, weights=["body", "other"], rerank=None, neighbours=None)
     np.testing.assert_allclose(found, body, err_msg="what knows nothing weighs nothing")
 
 
@@ -54,11 +54,16 @@ def test_with_neighbours():
     feature = np.tile(rng.normal(size=(5, 8)), (6, 1)) + 0.9 * rng.normal(size=(30, 8))
     similarity, same = np.corrcoef(feature), np.arange(30)[:, None] % 5 == np.arange(30) % 5
     allowed = allowed_pairs(np.arange(30) * 20.0, min_lap_s=60)
-    found = with_neighbours(similarity, allowed, jaccard_share=0.5)
+    found = with_neighbours(similarity, allowed, jaccard_share=0.5, rounds=1)
     np.testing.assert_allclose(found, found.T)
     plain = (similarity[allowed & same].mean() - similarity[allowed & ~same].mean()) / similarity[allowed].std()
     assert (found[allowed & same].mean() - found[allowed & ~same].mean()) / found[allowed].std() > plain
-    np.testing.assert_array_equal(with_neighbours(similarity, allowed, jaccard_share=0), similarity)
+    none = with_neighbours(similarity, allowed, jaccard_share=0.5, rounds=0)
+    np.testing.assert_array_equal(none, similarity)
+    twice = with_neighbours(similarity, allowed, jaccard_share=0.5, rounds=2)
+    np.testing.assert_allclose(twice, with_neighbours(found, allowed, jaccard_share=0.5, rounds=1))
     given = {"body": similarity}
-    again = system_similarity(given, allowed, weights={"body": 1.0}, rerank=None, neighbours=0.5)
+    again = system_similarity(
+        given, allowed, weights={"body": 1.0}, rerank=None, neighbours={"jaccard_share": 0.5, "rounds": 1}
+    )
     np.testing.assert_allclose(again, found)
