@@ -51,7 +51,10 @@ class Arrays:
         except InputError as error:
             raise InputError(f"{path}: {error}; delete it and run again") from error
         if scene is not None and not np.array_equal(found["scene"], scene):
-            raise InputError(f"{path}: its scenes are not those of the table of scenes; delete it and run again")
+            raise InputError(
+                f"{path}: its {len(found['scene'])} scenes are not those of the table of scenes, which has "
+                f"{len(scene)}; delete it and run again"
+            )
         return found
 
     def write(self, path: str | os.PathLike, **arrays: np.ndarray) -> None:

@@ -68,3 +68,16 @@ def test_the_sheet_wins_over_the_estimate(params):
     assert 37 < float(found["min_lap_s"]) < 75 < float(found["recurrence_s"]) / 0.9
     near = np.abs(start_s[:, None] - start_s) <= float(found["min_lap_s"])
     assert not (found["allowed"] & (near | seen_together(start_s, end_s))).any()
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("feature", "metric"), [("hhclp", "cosine"), ("hhcls", "cosine"), ("gru", "cosine"), ("hist", "correlation")]
+)
+def test_the_published_night(params, shared, feature, metric):
+    """Its fastest lap takes 64.5 s; four pairs of scenes with one name start within a minute."""
+    night = shared / "data/published/night"
+    frames = np.array([line.split(",")[1:3] for line in (night / "scene.txt").read_text().split()], np.int64) / 60
+    similarity = compare(np.load(night / f"features/{feature}_features.npy"), metric=metric)
+    min_lap_s, _ = estimate_min_lap(similarity, frames[:, 0], seen_together(*frames.T), **params["laps"])
+    assert 45 < min_lap_s < 64.45

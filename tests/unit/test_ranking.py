@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from runner_reid.ranking import allowed_pairs, most_laps, system_similarity, with_neighbours
+from runner_reid.ranking import allowed_pairs, most_laps, rank_scenes, system_similarity, with_neighbours
 from runner_reid.reranking import rerank
+from runner_reid.similarity import compare
 
 
 @pytest.mark.parametrize(
@@ -67,3 +68,18 @@ def test_with_neighbours():
         given, allowed, weights={"body": 1.0}, rerank=None, neighbours={"jaccard_share": 0.5, "rounds": 1}
     )
     np.testing.assert_allclose(again, found)
+
+
+def test_features_that_say_nothing_are_ranked_all_the_same(params):
+    """Rows of NaN (no clear shoe) and of zeros, one runner with one scene, through re-ranking and neighbours."""
+    rng = np.random.default_rng(0)
+    feature = np.vstack([np.tile(rng.normal(size=(4, 8)), (4, 1)), rng.normal(size=(1, 8)), np.zeros((1, 8))])
+    feature[3] = np.nan
+    similarity = compare(feature, metric="cosine")
+    start_s = np.arange(18) * 20.0
+    for entry in params["systems"].values():
+        system = {"rerank": None, "neighbours": None} | entry | {"weights": {"body": 1.0}}
+        ranking = rank_scenes(
+            {"body": similarity}, start_s, start_s + 2, min_lap_s=60, laps=params["laps"], system=system
+        )
+        assert np.isfinite(ranking["similarity"]).all()
