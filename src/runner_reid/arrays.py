@@ -51,7 +51,10 @@ class Arrays:
         except InputError as error:
             raise InputError(f"{path}: {error}; delete it and run again") from error
         if scene is not None and not np.array_equal(found["scene"], scene):
-            raise InputError(f"{path}: its scenes are not those of the table of scenes; delete it and run again")
+            raise InputError(
+                f"{path}: its {len(found['scene'])} scenes are not those of the table of scenes, which has "
+                f"{len(scene)}; delete it and run again"
+            )
         return found
 
     def write(self, path: str | os.PathLike, **arrays: np.ndarray) -> None:
@@ -72,8 +75,15 @@ SIMILARITY = Arrays(
 )
 RANKING = Arrays(
     "ranking",
-    "the similarity of a system, and which pairs may be the same runner at all",
-    {"scene": ("i", ("N",)), "similarity": ("f", ("N", "N")), "allowed": ("b", ("N", "N"))},
+    "the similarity of a system, and which pairs may be the same runner at all; the lap rule's seconds, and from which"
+    " gap on scenes recur (NaN where the sheet states the rule, or nothing shows)",
+    {
+        "scene": ("i", ("N",)),
+        "similarity": ("f", ("N", "N")),
+        "allowed": ("b", ("N", "N")),
+        "min_lap_s": ("f", ()),
+        "recurrence_s": ("f", ()),
+    },
 )
 
 ARRAYS = {value.name: value for value in list(globals().values()) if isinstance(value, Arrays)}

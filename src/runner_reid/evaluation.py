@@ -198,6 +198,23 @@ def identity_scores(runner: np.ndarray, labels: np.ndarray, *, non_runners: Sequ
     }
 
 
+def runner_purity(runner: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Per runner number, as text, the share of its labelled scenes that have its most frequent name.
+
+    runner: (N,) numbers. labels: (N,) names, "" for none; a runner without labelled scenes is left out.
+
+    >>> runner_purity(np.array([0, 0, 0, 2, 5]), np.array(["ann", "ann", "bob", "bob", ""]))
+    {'0': 0.6666666666666666, '2': 1.0}
+    """
+    labels = np.asarray(labels, dtype=np.str_)
+    named = {int(number): labels[(runner == number) & (labels != "")] for number in np.unique(runner)}
+    return {
+        str(number): float(np.unique(names, return_counts=True)[1].max() / names.size)
+        for number, names in named.items()
+        if names.size
+    }
+
+
 def tracking_scores(labelled: pl.DataFrame, found: pl.DataFrame, *, iou: float) -> dict:
     """MOTA (Bernardin 2008), IDF1 (Ristani 2016) and HOTA (Luiten 2021), by trackeval.
 

@@ -1,19 +1,12 @@
 """Who is who: grouping scenes so that each group is one runner."""
 
 import numpy as np
+import polars as pl
 
+from runner_reid.ranking import with_neighbours
 
-def seen_together(start_s: np.ndarray, end_s: np.ndarray) -> np.ndarray:
-    """Which pairs of scenes share a moment, and so are two different human beings.
-
-    start_s, end_s: (N,) seconds, times of the first and last frame, both included.
-    Returns (N, N) bool, symmetric, False on the diagonal.
-
-    >>> seen_together(np.array([0.0, 2.0, 5.0]), np.array([2.0, 4.0, 6.0])).tolist()
-    [[False, True, False], [True, False, False], [False, False, False]]
-    """
-    together = (start_s[:, None] <= end_s[None, :]) & (start_s[None, :] <= end_s[:, None])
-    return together & ~np.eye(len(start_s), dtype=bool)
+ORDINARY = 0.05
+"""The share of pairs within a cluster that may be less alike than two scenes that are taken for one passage."""
 
 
 def assign_identities(
@@ -23,19 +16,28 @@ def assign_identities(
     false_match_rate: float,
     min_known_pairs: int,
     threshold: float,
+    neighbours: dict,
+    max_exceptions: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Average-linkage clustering in which two scenes of a forbidden pair never share a cluster.
+    """Average-linkage clustering in which two scenes of a forbidden pair share a cluster only as a proven exception.
 
     similarity: (N, N) without NaN; allowed: (N, N) bool. Both are read symmetrically (mean; allowed both
-    ways), their diagonals are not read. Returns runner (N,) int32, numbered from 0 in order of first scene,
-    and confidence (N,) float32 in 0..1.
+    ways), their diagonals are not read. Scenes are in order of start. Returns runner (N,) int32, numbered from 0 in
+    order of first scene, and confidence (N,) float32 in 0..1.
 
-    The two clusters with the largest mean similarity over their pairs of scenes merge first, as long as it is
+    neighbours: the choices of `ranking.with_neighbours`: how much common neighbours decide, beside the similarity.
+
+    The two clusters with the largest mean over their pairs of scenes merge first, as long as it is
     at least the cut; of equal means the pair with the earliest first scene goes first, then that with the
-    earliest second. The cut is the (1 - false_match_rate) quantile of the similarities of forbidden pairs,
+    earliest second. The cut is the (1 - false_match_rate) quantile over forbidden pairs,
     which are different runners for certain; with fewer than min_known_pairs of them it is `threshold`.
     A larger false_match_rate or a smaller threshold merges more: fewer runners found twice, more mixed up.
     A larger min_known_pairs trusts the video less often and `threshold` more often.
+
+    Then what the lap rule tore apart is mended: a passage broken in two or followed twice. Two clusters merge although
+    up to max_exceptions of their pairs are forbidden (0: never) if the mean over the others reaches the cut, and if
+    each forbidden pair is itself more alike than the cut, more alike by `similarity` than that quantile, and not less
+    alike than ORDINARY of the pairs within the larger cluster. None of this reads a label.
 
     Confidence is the silhouette (Rousseeuw 1987) on distance = 1 - similarity, clipped at 0:
     (own - other) / (1 - min(own, other)), own = mean similarity to the other scenes of its cluster,
@@ -48,13 +50,73 @@ def assign_identities(
     similarity = (similarity + similarity.T) / 2
     forbidden = ~(allowed & allowed.T)
     np.fill_diagonal(forbidden, False)
-    np.fill_diagonal(similarity, 0)
+    alike = with_neighbours(similarity, ~forbidden, **neighbours).copy()
+    np.fill_diagonal(alike, 0)
 
-    known = similarity[np.triu(forbidden, 1)]
-    cut = np.quantile(known, 1 - false_match_rate) if known.size >= max(min_known_pairs, 1) else threshold
-    first_scene = _merge(np.where(forbidden, -np.inf, similarity), cut)
+    pairs = np.triu(forbidden, 1)
+    calibrated = int(pairs.sum()) >= max(min_known_pairs, 1)
+    cut = np.quantile(alike[pairs], 1 - false_match_rate) if calibrated else threshold
+    first_scene = _merge(np.where(forbidden, -np.inf, alike), cut)
+    if calibrated and max_exceptions:
+        strange = np.quantile(similarity[pairs], 1 - false_match_rate)
+        first_scene = _mend(first_scene, similarity, alike, forbidden, cut, strange, max_exceptions)
     runner = np.unique(first_scene, return_inverse=True)[1].reshape(n).astype(np.int32)
-    return runner, _confidence(similarity, forbidden, runner, cut)
+    return runner, _confidence(alike, forbidden, runner, cut)
+
+
+def doubtful_scenes(identities: pl.DataFrame, allowed: np.ndarray) -> list[dict[str, int | str]]:
+    """Which assignments to look at, and why: [{"scene": number, "why": reason}, ...] in order of scene.
+
+    identities: table IDENTITIES, N rows. allowed: (N, N) bool. Reasons: `forbidden` (with another scene of this
+    runner: a passage in two pieces, or a mistake), `alone` (never seen before or after), `torn` (another runner fits
+    as well).
+    """
+    scene, runner, confidence = (identities[name].to_numpy() for name in ("scene", "runner", "confidence"))
+    together = (runner[:, None] == runner[None, :]) & ~np.eye(len(runner), dtype=bool)
+    reasons = {
+        "forbidden": (together & ~(allowed & allowed.T)).any(axis=1),
+        "alone": ~together.any(axis=1),
+        "torn": confidence <= 0,
+    }
+    return [
+        {"scene": int(number), "why": why}
+        for row, number in enumerate(scene)
+        if (why := next((name for name, rows in reasons.items() if rows[row]), ""))
+    ]
+
+
+def _mend(
+    first_scene: np.ndarray,
+    similarity: np.ndarray,
+    alike: np.ndarray,
+    forbidden: np.ndarray,
+    cut: float,
+    strange: float,
+    max_exceptions: int,
+) -> np.ndarray:
+    """The clusters after exceptions, see assign_identities; those most alike merge first."""
+    while True:
+        names, member = np.unique(first_scene, return_inverse=True)
+        belongs = np.eye(len(names))[member]
+        exceptions = belongs.T @ forbidden @ belongs
+        others = np.outer(belongs.sum(axis=0), belongs.sum(axis=0)) - exceptions
+        total = belongs.T @ np.where(forbidden, 0, alike) @ belongs
+        mean = np.divide(total, others, out=np.full_like(total, -np.inf), where=others > 0)
+        possible = np.triu((exceptions > 0) & (exceptions <= max_exceptions) & (mean >= cut), 1)
+        for kept, gone in sorted(zip(*np.nonzero(possible), strict=True), key=lambda pair: -mean[pair]):
+            one, other = np.flatnonzero(member == kept), np.flatnonzero(member == gone)
+            larger = one if len(one) >= len(other) else other
+            torn = np.ix_(one, other)
+            within = similarity[np.ix_(larger, larger)]
+            within = within[np.triu(~forbidden[np.ix_(larger, larger)], 1)]
+            if not within.size:
+                continue
+            least = max(strange, np.quantile(within, ORDINARY))
+            if (alike[torn][forbidden[torn]] >= cut).all() and (similarity[torn][forbidden[torn]] >= least).all():
+                first_scene = np.where(member == gone, names[kept], first_scene)
+                break
+        else:
+            return first_scene
 
 
 def _merge(total: np.ndarray, cut: float) -> np.ndarray:

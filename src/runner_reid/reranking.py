@@ -62,7 +62,7 @@ def rerank(
     for rows, jaccard in _jaccard(query, gallery):
         given = np.asarray(distance[rows], np.float32)
         if form == "soft":
-            size = np.array([blocks.largest[row] for row in range(rows.start, rows.stop)], np.float32)[:, None]
+            size = blocks.largest[rows, None].astype(np.float32)
         else:
             size = np.linalg.norm(given, axis=1, keepdims=True)
         given = np.divide(given, size, out=np.zeros_like(given), where=size > 0)
@@ -134,13 +134,12 @@ class _Blocks:
         for first, last in itertools.pairwise(edges):
             yield from (slice(first + part.start, first + part.stop) for part in _chunks(last - first))
 
-    def nearest(self, k: int, k_gallery: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Per item its k nearest, itself first, of all items and (if k_gallery) of the gallery; and how far they are.
+    def nearest(self, k: int, k_gallery: int) -> tuple[np.ndarray, np.ndarray]:
+        """Per item its k nearest of all items, per gallery item its k_gallery nearest of the gallery, itself first.
 
-        Returns (items, k) int, (gallery, k_gallery) int, both -1 where there are no more, and (items, k) float.
+        Returns (items, k) and (gallery, k_gallery) int, -1 where there are no more. Fills `largest` on the way.
         """
         found = np.full((self.items, k), -1)
-        away = np.full((self.items, k), np.inf, np.float32)
         among = np.full((len(self.gallery), k_gallery), -1)
         for rows in self.chunks():
             distance = self.rows(rows)
@@ -148,11 +147,11 @@ class _Blocks:
             finite = np.where(np.isfinite(distance), distance, 0)
             self.largest[rows] = finite.max(axis=1)
             distance[np.arange(len(distance)), itself] = -1
-            found[rows], away[rows] = _smallest(distance, k)
+            found[rows] = _smallest(distance, k)
             if k_gallery and rows.start >= self.gallery[0]:
                 own = slice(rows.start - self.gallery[0], rows.stop - self.gallery[0])
-                among[own] = _smallest(distance[:, self.gallery[0] :], k_gallery)[0]
-        return found, among, np.maximum(away, 0)
+                among[own] = _smallest(distance[:, self.gallery[0] :], k_gallery)
+        return found, among
 
 
 def _chunks(count: int) -> Iterator[slice]:
@@ -163,8 +162,8 @@ def _unusable(values: np.ndarray) -> int:
     return int((~(np.isfinite(values) & (values >= 0))).sum())
 
 
-def _smallest(distance: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The columns of the k smallest finite values of each row in order, equals by column; -1 and inf for none."""
+def _smallest(distance: np.ndarray, k: int) -> np.ndarray:
+    """The columns of the k smallest finite values of each row in order, equals by column; -1 for none."""
     rows, width = distance.shape
     kept = min(k, width)
     column = np.sort(np.argpartition(distance, kept - 1, axis=1)[:, :kept], axis=1)
@@ -175,16 +174,15 @@ def _smallest(distance: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     value = np.take_along_axis(distance, column, axis=1)
     order = np.argsort(value, axis=1, kind="stable")
     column, value = np.take_along_axis(column, order, axis=1), np.take_along_axis(value, order, axis=1)
-    found, away = np.full((rows, k), -1), np.full((rows, k), np.inf, np.float32)
+    found = np.full((rows, k), -1)
     found[:, :kept] = np.where(np.isfinite(value), column, -1)
-    away[:, :kept] = value
-    return found, away
+    return found
 
 
-def _lists(found: np.ndarray, width: int, value: np.ndarray | None = None) -> sparse.csr_array:
-    """Lists of columns, -1 for none, as a sparse matrix (rows, width) of ones or of `value`."""
+def _lists(found: np.ndarray, width: int) -> sparse.csr_array:
+    """Lists of columns, -1 for none, as a sparse matrix (rows, width) of ones."""
     row, place = np.nonzero(found >= 0)
-    data = np.ones(len(row), np.float32) if value is None else value[row, place]
+    data = np.ones(len(row), np.float32)
     return sparse.csr_array((data, (row, found[row, place])), shape=(len(found), width))
 
 
@@ -215,7 +213,7 @@ def _mean_over(found: np.ndarray, described: sparse.csr_array) -> sparse.csr_arr
 
 def _soft(blocks: _Blocks, k1: int, k2: int) -> tuple[sparse.csr_array, sparse.csr_array]:
     """Descriptions of queries and gallery, (Q, items) and (G, items); rows sum to 1."""
-    near, _, _ = blocks.nearest(max(k1 + 1, k2))
+    near, _ = blocks.nearest(max(k1 + 1, k2), 0)
     forward, half = (_lists(near[:, : k + 1], blocks.items) for k in (k1, round(k1 / 2)))
     members, half = forward.multiply(forward.T).tocsr(), half.multiply(half.T).tocsr()
     members, _ = _enlarged(members, members, half, strict=True)
@@ -236,7 +234,7 @@ def _soft(blocks: _Blocks, k1: int, k2: int) -> tuple[sparse.csr_array, sparse.c
 
 def _binary(blocks: _Blocks, k1: int, k2: int) -> tuple[sparse.csr_array, sparse.csr_array]:
     """Descriptions of queries and gallery by the gallery, (Q, G) and (G, G)."""
-    near, among, _ = blocks.nearest(max(k1, k2), max(k1, k2 + 1))
+    near, among = blocks.nearest(max(k1, k2), max(k1, k2 + 1))
     size = len(blocks.gallery)
     forward, half = (_lists(among[:, :k], size) for k in (k1, k1 // 2))
     members, half = forward.multiply(forward.T).tocsr(), half.multiply(half.T).tocsr()

@@ -9,6 +9,7 @@ import polars as pl
 
 from runner_reid import evaluation
 from runner_reid.files import atomic_path, sha256
+from runner_reid.identity import doubtful_scenes
 from runner_reid.labels import Labels, read_labels
 
 
@@ -71,14 +72,24 @@ def evaluate_video(
                 bootstrap=bootstrap,
                 seed=seed,
             ),
+            "lap": {name: number_or_none(ranking[name]) for name in ("min_lap_s", "recurrence_s")},
             "identities": evaluation.identity_scores(
                 identities[system]["runner"].to_numpy(), names, non_runners=non_runners
-            ),
+            )
+            | {
+                "purity": evaluation.runner_purity(identities[system]["runner"].to_numpy(), names),
+                "doubtful": doubtful_scenes(identities[system], ranking["allowed"]),
+            },
         }
         for system, ranking in rankings.items()
     }
     result["provenance"] = provenance
     return result
+
+
+def number_or_none(value: np.ndarray) -> float | None:
+    """A number for JSON, which knows no NaN."""
+    return float(value) if np.isfinite(value) else None
 
 
 def write_json(result: dict, path: str | os.PathLike) -> None:

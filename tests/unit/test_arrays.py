@@ -6,6 +6,7 @@ import pytest
 from runner_reid.arrays import ARRAYS, FEATURES, RANKING, SIMILARITY
 from runner_reid.errors import InputError
 
+LAP = {"min_lap_s": np.array(60.0), "recurrence_s": np.array(np.nan)}
 SCENE = np.array([0, 2, 5])
 FEATURE = np.random.default_rng(0).random((3, 20), np.float32)
 
@@ -41,7 +42,12 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path):
         (FEATURES, {"scene": SCENE, "feature": FEATURE[0]}, "axes"),
         (FEATURES, {"scene": SCENE, "feature": FEATURE.astype(object)}, "got object"),
         (SIMILARITY, {"scene": SCENE, "similarity": FEATURE}, "similarity of kind f"),
-        (RANKING, {"scene": SCENE, "similarity": np.eye(3), "allowed": np.eye(3)}, "allowed of kind b"),
+        (RANKING, LAP | {"scene": SCENE, "similarity": np.eye(3), "allowed": np.eye(3)}, "allowed of kind b"),
+        (
+            RANKING,
+            LAP | {"scene": SCENE, "similarity": np.eye(3), "allowed": np.eye(3) > 0, "min_lap_s": np.ones(1)},
+            "axes",
+        ),
     ],
 )
 def test_another_shape_is_refused_and_leaves_the_old_file(tmp_path, kind, given, says):
@@ -54,7 +60,7 @@ def test_another_shape_is_refused_and_leaves_the_old_file(tmp_path, kind, given,
 @pytest.mark.parametrize("scene", [np.array([], int), SCENE[:2], SCENE[::-1], SCENE + 1])
 def test_rows_stand_for_the_scenes_of_the_table(tmp_path, scene):
     FEATURES.write(tmp_path / "a.npz", scene=SCENE, feature=FEATURE)
-    with pytest.raises(InputError, match="its scenes are not those of the table of scenes"):
+    with pytest.raises(InputError, match=r"its \d+ scenes are not those of the table of scenes, which has \d+"):
         FEATURES.read(tmp_path / "a.npz", scene=scene)
 
 

@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import adjusted_rand_score
 
-from runner_reid.identity import assign_identities, seen_together
+from runner_reid.identity import assign_identities, doubtful_scenes
+from runner_reid.ranking import allowed_pairs, seen_together
+from runner_reid.similarity import compare
+from runner_reid.tables import IDENTITIES
 
-CHOICES = {"false_match_rate": 0.1, "min_known_pairs": 1000, "threshold": 0.5}
+PLAIN = {"neighbours": {"jaccard_share": 0.5, "rounds": 0}, "max_exceptions": 0}
+CHOICES = PLAIN | {"false_match_rate": 0.1, "min_known_pairs": 1000, "threshold": 0.5}
 
 
 def square(n: int, pairs: dict[tuple[int, int], float], fill: float) -> np.ndarray:
@@ -182,3 +187,73 @@ def test_two_thousand_scenes_in_seconds():
 )
 def test_seen_together(start_s, end_s, expected):
     np.testing.assert_array_equal(seen_together(np.array(start_s), np.array(end_s)), np.array(expected, bool))
+
+
+def practice(seed: int, noise: float, runners: int = 20, laps: int = 9) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Made-up features of packs of runners: similarity, allowed, and who it is; some passages are seen twice."""
+    rng = np.random.default_rng(seed)
+    looks = rng.normal(size=(runners, 48))
+    rows = []
+    for pack in np.array_split(np.arange(runners), 4):
+        start_s, lap_s = rng.uniform(0, 80), rng.uniform(70, 95)
+        for lap in range(laps):
+            for place, runner in enumerate(pack):
+                moment = start_s + lap * lap_s + 0.3 * place
+                if rng.random() > 0.07:
+                    rows.append((moment, moment + 2, runner))
+                if rng.random() < 0.015:
+                    rows.append((moment + rng.uniform(-0.5, 2.5), moment + 2.6, runner))
+    rows.sort()
+    start_s, end_s, who = (np.array(column) for column in zip(*rows, strict=True))
+    feature = looks[who] + noise * rng.normal(size=(len(who), 48))
+    allowed = allowed_pairs(start_s, min_lap_s=60) & ~seen_together(start_s, end_s)
+    return compare(feature, metric="cosine"), allowed, who
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("noise", "least"), [(0.6, 0.97), (1.0, 0.94)])
+def test_made_up_practices_are_told_apart_without_labels(params, seed, noise, least):
+    similarity, allowed, who = practice(seed, noise)
+    runner, _ = assign_identities(similarity, allowed, **params["identity"])
+    assert adjusted_rand_score(who, runner) >= least
+    assert abs(len(set(runner.tolist())) - 20) <= 3
+
+
+def test_a_passage_that_was_followed_twice_is_one_runner(params):
+    similarity, allowed, who = practice(0, 0.6)
+    torn = (who[:, None] == who) & ~allowed & ~np.eye(len(who), dtype=bool)
+    assert torn.any()
+    runner, _ = assign_identities(similarity, allowed, **params["identity"])
+    strict, _ = assign_identities(similarity, allowed, **params["identity"] | {"max_exceptions": 0})
+    same = runner[:, None] == runner
+    assert same[torn].mean() >= 0.7 and not (strict[:, None] == strict)[torn].any()
+    assert not same[~allowed & ~np.eye(len(who), dtype=bool) & ~torn].any()
+
+
+@pytest.mark.parametrize(
+    ("similarity", "allowed"),
+    [
+        pytest.param(np.zeros((0, 0)), all_allowed(0), id="empty"),
+        pytest.param(np.ones((1, 1)), all_allowed(1), id="one scene"),
+        pytest.param(np.ones((60, 60)), np.zeros((60, 60), bool), id="all forbidden, all alike"),
+        pytest.param(np.zeros((60, 60)), np.zeros((60, 60), bool), id="all forbidden, all different"),
+        pytest.param(np.zeros((5, 5)), all_allowed(5), id="nothing forbidden"),
+    ],
+)
+def test_edges_with_the_default_choices(params, similarity, allowed):
+    runner, confidence = assign_identities(similarity, allowed, **params["identity"])
+    assert len(runner) == len(confidence) == len(similarity)
+    assert np.isfinite(confidence).all()
+    assert len(similarity) < 60 or len(set(runner.tolist())) == 60, "what is forbidden stays apart"
+
+
+def test_doubtful_scenes():
+    found = {"scene": range(10, 15), "runner": [0, 0, 1, 2, 2], "confidence": [0.5, 0.5, 1.0, 0.0, 0.2]}
+    allowed = square(5, {(0, 1): 0}, 1).astype(bool)
+    assert doubtful_scenes(IDENTITIES.frame(found), allowed) == [
+        {"scene": 10, "why": "forbidden"},
+        {"scene": 11, "why": "forbidden"},
+        {"scene": 12, "why": "alone"},
+        {"scene": 13, "why": "torn"},
+    ]
+    assert doubtful_scenes(IDENTITIES.empty(), np.zeros((0, 0), bool)) == []

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from runner_reid.ranking import allowed_pairs, system_similarity
+from runner_reid.ranking import allowed_pairs, most_laps, rank_scenes, system_similarity, with_neighbours
 from runner_reid.reranking import rerank
+from runner_reid.similarity import compare
 
 
 @pytest.mark.parametrize(
@@ -31,10 +32,54 @@ def test_system_similarity():
     body, shoe = (np.corrcoef(runners + 0.1 * rng.normal(size=(18, 4))) for _ in range(2))
     allowed = allowed_pairs(np.arange(18) * 20.0, min_lap_s=60)
     given = {"body": body, "shoe": shoe, "other": np.full((18, 18), np.nan)}
-    plain = system_similarity(given, allowed, weights={"body": 0.75, "shoe": 0.25}, rerank=None)
+    plain = system_similarity(given, allowed, weights={"body": 0.75, "shoe": 0.25}, rerank=None, neighbours=None)
     np.testing.assert_allclose(plain, 0.75 * body + 0.25 * shoe)
     choices = {"form": "soft", "k1": 3, "k2": 2, "jaccard_share": 0.7}
-    again = system_similarity(given, allowed, weights={"body": 0.75, "shoe": 0.25}, rerank=choices)
+    again = system_similarity(given, allowed, weights={"body": 0.75, "shoe": 0.25}, rerank=choices, neighbours=None)
     np.testing.assert_allclose(again, 1 - rerank(np.maximum(1 - plain, 0), allowed, **choices))
-    found = system_similarity(given, allowed, weights=["body", "other"], rerank=None)
+    found = system_similarity(given, allowed, weights=["body", "other"], rerank=None, neighbours=None)
     np.testing.assert_allclose(found, body, err_msg="what knows nothing weighs nothing")
+
+
+@pytest.mark.parametrize(
+    ("start_s", "expected"),
+    [([], 0), ([3.0], 1), ([0.0, 10.0, 20.0], 1), ([0.0, 61.0, 100.0, 122.1, 183.2], 4)],
+)
+def test_most_laps(start_s, expected):
+    assert most_laps(allowed_pairs(np.array(start_s), min_lap_s=60)) == expected
+
+
+def test_with_neighbours():
+    """Two runners pass in turn, as alike to each other as to themselves, but for whom they are like besides."""
+    rng = np.random.default_rng(3)
+    feature = np.tile(rng.normal(size=(5, 8)), (6, 1)) + 0.9 * rng.normal(size=(30, 8))
+    similarity, same = np.corrcoef(feature), np.arange(30)[:, None] % 5 == np.arange(30) % 5
+    allowed = allowed_pairs(np.arange(30) * 20.0, min_lap_s=60)
+    found = with_neighbours(similarity, allowed, jaccard_share=0.5, rounds=1)
+    np.testing.assert_allclose(found, found.T)
+    plain = (similarity[allowed & same].mean() - similarity[allowed & ~same].mean()) / similarity[allowed].std()
+    assert (found[allowed & same].mean() - found[allowed & ~same].mean()) / found[allowed].std() > plain
+    none = with_neighbours(similarity, allowed, jaccard_share=0.5, rounds=0)
+    np.testing.assert_array_equal(none, similarity)
+    twice = with_neighbours(similarity, allowed, jaccard_share=0.5, rounds=2)
+    np.testing.assert_allclose(twice, with_neighbours(found, allowed, jaccard_share=0.5, rounds=1))
+    given = {"body": similarity}
+    again = system_similarity(
+        given, allowed, weights={"body": 1.0}, rerank=None, neighbours={"jaccard_share": 0.5, "rounds": 1}
+    )
+    np.testing.assert_allclose(again, found)
+
+
+def test_features_that_say_nothing_are_ranked_all_the_same(params):
+    """Rows of NaN (no clear shoe) and of zeros, one runner with one scene, through re-ranking and neighbours."""
+    rng = np.random.default_rng(0)
+    feature = np.vstack([np.tile(rng.normal(size=(4, 8)), (4, 1)), rng.normal(size=(1, 8)), np.zeros((1, 8))])
+    feature[3] = np.nan
+    similarity = compare(feature, metric="cosine")
+    start_s = np.arange(18) * 20.0
+    for entry in params["systems"].values():
+        system = {"rerank": None, "neighbours": None} | entry | {"weights": {"body": 1.0}}
+        ranking = rank_scenes(
+            {"body": similarity}, start_s, start_s + 2, min_lap_s=60, laps=params["laps"], system=system
+        )
+        assert np.isfinite(ranking["similarity"]).all()

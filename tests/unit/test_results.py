@@ -115,6 +115,7 @@ def evaluated(tmp_path, params):
         scene = np.arange(scenes, dtype=np.int32)
         same = scene[:, None] % 2 == scene % 2
         ranking = {"scene": scene, "similarity": same * 0.9, "allowed": ~np.eye(scenes, dtype=bool)}
+        ranking |= {"min_lap_s": np.array(30.0), "recurrence_s": np.array(np.nan)}
         who = tables.IDENTITIES.frame({"scene": scene, "runner": scene % 2, "confidence": [1.0] * scenes})
         return results.evaluate_video(
             "tiny",

@@ -52,6 +52,21 @@ def test_the_table_of_the_paper(night):
 
 
 @pytest.mark.shared
+def test_neighbours_and_identities_without_labels(night):
+    """The set of params.yaml, which was chosen on made-up practices."""
+    systems = json.loads((night.folder / TARGET).read_text())["systems"]
+    assert systems["hhcl_shoe_neighbours"]["strict"]["mAP"] >= 0.99
+    assert systems["hhcl_shoe_soft"]["strict"]["mAP"] > systems["hhcl_shoe"]["strict"]["mAP"]
+    assert systems["hhcl_shoe_found"]["strict"]["mAP"] > systems["hhcl"]["strict"]["mAP"]
+    for name in ("hhcl", "hhcl_shoe", "hhcl_shoe_soft", "hhcl_shoe_neighbours"):
+        identities = systems[name]["identities"]
+        assert identities["ARI"] >= 0.98 and abs(identities["found"] - 26) <= 2, name
+        assert len(identities["purity"]) >= identities["found"]
+        assert {scene["why"] for scene in identities["doubtful"]} <= {"forbidden", "alone", "torn"}
+    assert systems["hhcl"]["lap"] == {"min_lap_s": 60.0, "recurrence_s": None}
+
+
+@pytest.mark.shared
 def test_nothing_is_left_to_do(night):
     assert "Nothing to be done" in (done := night.snakemake(TARGET)).stdout + done.stderr
 

@@ -51,6 +51,12 @@ def fact(column):
     return lambda wildcards: videos.loc[wildcards.video, column]
 
 
+def min_lap_s_of(wildcards):
+    """The lap rule of a video in seconds; None where the sheet leaves it empty."""
+    cell = fact("min_lap_s")(wildcards)
+    return float(cell) if cell else None
+
+
 def pinned(column):
     """A params function: what data/sources.tsv says of a path."""
     return lambda wildcards: sources.set_index("path").loc[wildcards.source, column]

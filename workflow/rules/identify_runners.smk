@@ -41,9 +41,12 @@ rule rank_scenes:
     wildcard_constraints:
         video=ANY_VIDEO,
     params:
-        code=fingerprint("ranking", "identity"),
-        system=lambda wildcards: {"rerank": None} | config["systems"][wildcards.system],
-        min_lap_s=fact("min_lap_s"),
+        code=fingerprint("ranking"),
+        ranking=lambda wildcards: {
+            "min_lap_s": min_lap_s_of(wildcards),
+            "laps": config["laps"],
+            "system": {"rerank": None, "neighbours": None} | config["systems"][wildcards.system],
+        },
     script:
         "../scripts/rank_scenes.py"
 

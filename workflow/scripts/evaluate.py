@@ -7,14 +7,16 @@ from runner_reid.tables import FRAMES, IDENTITIES, PERSONS, SCENE_DETECTIONS, SC
 
 with logged(snakemake.log[0]):
     frames = FRAMES.read(snakemake.input.frames)
+    scenes = SCENES.read(snakemake.input.scenes)
+    scene = scenes["scene"].to_numpy()
     tracks = TRACKS.read(snakemake.input.tracks).join(PERSONS.read(snakemake.input.persons), on=["frame", "person"])
     result = results.evaluate_video(
         snakemake.wildcards.video,
-        scenes=SCENES.read(snakemake.input.scenes),
+        scenes=scenes,
         labels=results.read_session_labels(snakemake.input.labels, snakemake.input.files, frames),
         scene_boxes=SCENE_DETECTIONS.read(snakemake.input.detections),
         track_boxes=tracks,
-        rankings={Path(path).stem: RANKING.read(path) for path in snakemake.input.rankings},
+        rankings={Path(path).stem: RANKING.read(path, scene=scene) for path in snakemake.input.rankings},
         identities={Path(path).stem: IDENTITIES.read(path) for path in snakemake.input.identities},
         provenance=snakemake.params.provenance
         | {"weights": results.weights_sha256(snakemake.params.weights)}
