@@ -9,10 +9,11 @@ PARAMS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE = 1
 PIP = python -m pip install --quiet --constraint constraints.txt
-SNAKEMAKE = snakemake --cores $(CORES) --configfile params.yaml $(PARAMS) --config "videos=$(VIDEOS)" --
+GIVEN = --cores $(CORES) --configfile params.yaml $(PARAMS) --config "videos=$(VIDEOS)" --
+SNAKEMAKE = snakemake $(GIVEN)
 
 results/%: .venv/weights FORCE
-	@$(SNAKEMAKE) $@
+	@$(SNAKEMAKE) $@ $(patsubst eval_%.json,results/mlflow/receipts/eval_%.json,$(filter eval_%.json,$*))
 
 .venv/ready: pyproject.toml constraints.txt
 	@echo "setting up .venv (once; some minutes)"
@@ -22,10 +23,10 @@ results/%: .venv/weights FORCE
 	@touch $@
 
 .venv/weights: .venv/ready $(wildcard data/weights/*.dvc .dvc/config)
-	dvc pull --quiet
+	dvc pull --quiet $(wildcard data/weights/*.dvc)
 	@touch $@
 
-.PHONY: setup test format docs promote unlock clean FORCE
+.PHONY: setup test format docs promote record mlflow unlock clean FORCE
 setup: .venv/weights
 
 test: .venv/weights
@@ -49,8 +50,16 @@ promote: .venv/ready  # trained weights become the ones that are used
 	  cp $$corpus*.pt $$corpus*.json data/weights/$$(basename $$corpus)/ && \
 	  dvc add --quiet data/weights/$$(basename $$corpus) || exit 1; \
 	done
-	dvc push --quiet
+	dvc push --quiet data/weights/*.dvc
 	@touch .venv/weights
+
+record: .venv/ready  # what is there and not recorded yet becomes runs of MLflow; nothing else is made
+	@snakemake --allowed-rules record record_evaluation record_training $(GIVEN) record
+	@python -m runner_reid.recording results/mlflow/outbox
+
+mlflow: record  # look at them: http://127.0.0.1:5000
+	MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
+	  mlflow server --host 127.0.0.1 --workers 1 --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
 
 unlock: .venv/ready  # after a machine went down in the middle of a run
 	snakemake --cores 1 --unlock

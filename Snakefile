@@ -20,6 +20,8 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 # what the steps learn from
 include: "workflow/rules/train_models.smk"
+# what people look at later
+include: "workflow/rules/record.smk"
 
 
 rule all:
@@ -30,5 +32,11 @@ rule all:
         expand("results/laps_{video}.csv", video=TEST_VIDEOS),
 
 
+rule record:
+    input:
+        RECEIPTS,
+
+
 localrules:
     all,
+    record,

@@ -87,6 +87,32 @@ def evaluate_video(
     return result
 
 
+def figures(result: dict) -> dict:
+    """The numbers of a result that runs are compared by: scenes, tracking, and those of each protocol per system.
+
+    What is said of single runners and scenes (purity, doubtful), intervals and the provenance are left out.
+
+    >>> figures({"video": "a", "scenes": {"found": 2}, "systems": {"hist": {"strict": {"mAP": 0.5, "mAP_ci95": [0]}}}})
+    {'scenes': {'found': 2}, 'systems': {'hist': {'strict': {'mAP': 0.5}}}}
+    """
+    found: dict = {}
+    for name, value in result.items():
+        if isinstance(value, dict) and name not in ("provenance", "purity"):
+            found[name] = figures(value)
+        elif isinstance(value, int | float):
+            found[name] = value
+    return found
+
+
+def comparison(result: dict) -> dict:
+    """What `results/metrics_{video}.json` holds: the figures, and a table of mAP to draw, a row per system."""
+    table = [
+        {"system": system, "paper": scores["paper"]["mAP"], "strict": scores["strict"]["mAP"]}
+        for system, scores in result["systems"].items()
+    ]
+    return {**figures(result), "table": table}
+
+
 def number_or_none(value: np.ndarray) -> float | None:
     """A number for JSON, which knows no NaN."""
     return float(value) if np.isfinite(value) else None
@@ -96,6 +122,11 @@ def write_json(result: dict, path: str | os.PathLike) -> None:
     """Write a result as JSON, atomically. Raises ValueError for NaN: an undefined score is null."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | os.PathLike) -> dict:
+    """A result, as `write_json` wrote it."""
+    return json.loads(Path(path).read_text())
 
 
 def weights_sha256(paths: list[str]) -> dict[str, str]:

@@ -25,6 +25,19 @@ def test_json_knows_no_nan(tmp_path, value):
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
+def test_a_comparison_holds_figures_and_a_row_per_system():
+    systems = {
+        name: {"paper": {"mAP": 0.5}, "strict": {"mAP": None}, "identities": {"purity": {"0": 1.0}, "doubtful": []}}
+        for name in ("gru", "hist")
+    }
+    result = {"video": "night", "scenes": {"found": 2}, "systems": systems, "provenance": {"seconds": {"evaluate": 1}}}
+    assert results.comparison(result) == {
+        "scenes": {"found": 2},
+        "systems": {name: {"paper": {"mAP": 0.5}, "strict": {}, "identities": {}} for name in systems},
+        "table": [{"system": name, "paper": 0.5, "strict": None} for name in systems],
+    }
+
+
 HEADER = "s\th:m:s\tmax_rss\n"
 
 

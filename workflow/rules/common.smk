@@ -21,6 +21,7 @@ videos = videos.set_index("video", drop=False)
 TEST_VIDEOS = videos.index[videos["role"] == "test"].tolist()
 SEEN_VIDEOS = videos.index[videos["source"] != "published"].tolist()
 LABELLED_VIDEOS = videos.index[(videos["role"] == "test") & (videos["labels"] != "")].tolist()
+TRACKED = sorted(str(path) for path in Path("data").glob("**/*.dvc"))
 CONDITIONS = sorted(set(videos["condition"]))
 
 os.environ["RUNNER_REID_CORES"] = str(workflow.resource_settings.cores or "")
@@ -169,6 +170,17 @@ def method_of(wildcards):
             f"only; video {wildcards.video!r} is none; take a system without it"
         )
     return method
+
+
+# What `record` asks for: results and weights that are there; it makes none.
+RECEIPTS = [
+    f"results/mlflow/receipts/{path}"
+    for path in [
+        *(f"eval_{video}.json" for video in videos.index),
+        *(f"weights/{corpus}/{name}.json" for corpus in ["all", *CONDITIONS] for name in config["training"]),
+    ]
+    if Path("results", path).exists()
+]
 
 
 def systems_of(video):

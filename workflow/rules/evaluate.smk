@@ -2,7 +2,7 @@
 #
 # INPUTS   the labels of a video, results/{video}/{frames,persons,tracks,scenes,scene_detections}.parquet,
 #          results/{video}/ranking/{system}.npz, results/{video}/identities/{system}.parquet
-# OUTPUTS  results/eval_{video}.json
+# OUTPUTS  results/eval_{video}.json, results/metrics_{video}.json
 
 
 rule evaluate:
@@ -19,6 +19,7 @@ rule evaluate:
         weights=used_weights,
     output:
         result="results/eval_{video}.json",
+        metrics="results/metrics_{video}.json",
     log:
         "logs/{video}/evaluate.log",
     wildcard_constraints:

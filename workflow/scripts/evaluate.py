@@ -24,3 +24,4 @@ with logged(snakemake.log[0]):
         **snakemake.params.evaluation,
     )
     results.write_json(result, snakemake.output.result)
+    results.write_json(results.comparison(result), snakemake.output.metrics)

@@ -1,0 +1,14 @@
+import polars as pl
+
+from runner_reid import recording, results, weights
+from runner_reid.logs import logged
+
+with logged(snakemake.log[0]):
+    made = recording.training_record(
+        weights.read_card(snakemake.input.weights),
+        pl.read_csv(snakemake.input.history).to_dicts(),
+        corpus=snakemake.wildcards.corpus,
+        texts=recording.read_texts(weights.card_path(snakemake.input.weights), snakemake.input.history),
+        tags=recording.circumstances() | recording.tracked_versions(snakemake.params.tracked),
+    )
+    results.write_json(recording.record(made, outbox=snakemake.params.outbox), snakemake.output.receipt)
