@@ -29,7 +29,11 @@ EXPERIMENT = "runner_reid"
 DATABASE = "sqlite:///mlflow.db"
 """Where runs go unless MLFLOW_TRACKING_URI says otherwise."""
 
-_NO_TELEMETRY = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 _IMPATIENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -201,7 +205,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 def _open(uri: str) -> tuple[Any, str]:
     """A client of the server or database `uri`, and the id of our experiment there."""
-    os.environ.update(_NO_TELEMETRY)
+    os.environ.update(_QUIET)
     for name, value in _IMPATIENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient  # takes seconds, and reads the variables above
