@@ -1,0 +1,62 @@
+"""DVC in a clone of what is committed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A function that runs a module's command in a fresh clone, and returns what it said."""
+    folder = tmp_path_factory.mktemp("clone") / "clone"
+    done = subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"needs a git repository: {done.stderr.strip()}")
+
+    def run(*command: str) -> str:
+        given = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            [sys.executable, "-m", *command], cwd=folder, env=given, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    run("dvc", "pull")
+    return folder, run
+
+
+def test_a_clone_that_has_pulled_trains_nothing(clone):
+    _, run = clone
+    call = ["--configfile", "params.yaml", "--config", "videos=data/videos.tsv", "--", "results/eval_night.json"]
+    plan = run("snakemake", "--dry-run", "--cores", "2", *call)
+    assert "rule segment_persons:" in plan and "rule train_" not in plan
+
+
+def test_dvc_knows_which_parameter_changed_and_which_stages_it_concerns(clone):
+    folder, run = clone
+    params = folder / "params.yaml"
+    before = params.read_text()
+    params.write_text(before.replace("bootstrap: 1000", "bootstrap: 100"))
+    assert "evaluation.bootstrap" in run("dvc", "params", "diff")
+    status = run("dvc", "status", "evaluate@published_night", "identify@published_night")
+    params.write_text(before)
+    evaluate = status.split("evaluate@published_night:")[1].split("identify@")[0]
+    assert "evaluation" in evaluate
+    assert "evaluation" not in status.replace(evaluate, "")
+
+
+def test_every_stage_can_be_listed_before_anything_is_made(clone):
+    _, run = clone
+    assert run("dvc", "repro", "--dry", "--force").count("> snakemake --cores all") >= 3
+
+
+def test_metrics_are_figures_only(clone):
+    _, run = clone
+    shown = run("dvc", "metrics", "show")
+    assert "systems.hist.strict.mAP" in shown
+    assert not [word for word in ("provenance", "purity", "seconds") if word in shown]
