@@ -59,7 +59,7 @@ record: .venv/ready  # what is there and not recorded yet becomes runs of MLflow
 
 mlflow: record  # look at them: http://127.0.0.1:5000
 	MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
-	  mlflow server --host 127.0.0.1 --workers 1 --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
+	  mlflow server --host 127.0.0.1 --workers 1 --backend-store-uri sqlite:///mlflow.db
 
 unlock: .venv/ready  # after a machine went down in the middle of a run
 	snakemake --cores 1 --unlock
