@@ -40,3 +40,5 @@ rule record:
 localrules:
     all,
     record,
+    record_evaluation,
+    record_training,
