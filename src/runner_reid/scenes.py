@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 
 EDGE_PX = 2.0
 """A box this close to the left or right edge of the picture is cut off by it."""
+MIN_DOUBLED_FRAMES = 3
+"""Frames that two tracks must share to be taken for one person found twice."""
 SMOOTHING_S = 0.6
 """Seconds over which a speed is measured: about two steps, so that swinging limbs cancel out."""
 
@@ -47,6 +49,7 @@ def detections_of(tracks: pl.DataFrame, persons: pl.DataFrame, frames: pl.DataFr
 def build_scenes(
     detections: pl.DataFrame,
     *,
+    doubled: float,
     stitch_s: float,
     stitch_distance: float,
     min_length_s: float,
@@ -65,6 +68,8 @@ def build_scenes(
     """Passages out of tracks: tables SCENES and SCENE_DETECTIONS.
 
     detections: as from `detections_of`.
+    doubled: two tracks are one person found twice if the smaller box of the two lies in the other by this share, on
+        average over the frames they share. Smaller joins more, and in the end people who run behind each other.
     stitch_s, stitch_distance: a track that starts within this time of another's end, and within this many body
         heights of where the other was heading, is the same passage. Larger mends more breaks and joins strangers.
     min_length_s: shorter passages are dropped.
@@ -77,7 +82,8 @@ def build_scenes(
     directions: of `left`, `right`.
     min_cadence, max_cadence, min_strength: see `gait.step_period`.
     """
-    stitched = _stitch(detections, stitch_s=stitch_s, stitch_distance=stitch_distance)
+    single = _join_doubles(detections, doubled)
+    stitched = _stitch(single, stitch_s=stitch_s, stitch_distance=stitch_distance)
     parts = [_running_part(part, min_speed) for _, part in stitched.group_by("track", maintain_order=True)]
     dropped: Counter[str] = Counter()
     kept, rows = [], []
@@ -172,6 +178,36 @@ def _running_part(part: pl.DataFrame, min_speed: float) -> pl.DataFrame:
     while last < len(inside) - 1 and not inside[last + 1]:
         last += 1
     return part[int(first) : int(last) + 1]
+
+
+def _join_doubles(detections: pl.DataFrame, doubled: float) -> pl.DataFrame:
+    """Give tracks of one person one number: that of the longer, whose detections stay; the other's fill its gaps."""
+    other = {edge: pl.col(f"{edge}_other") for edge in ("x1", "y1", "x2", "y2")}
+    sides = [
+        (pl.min_horizontal(f"{axis}2", other[f"{axis}2"]) - pl.max_horizontal(f"{axis}1", other[f"{axis}1"])).clip(0)
+        for axis in "xy"
+    ]
+    areas = [
+        pl.col("width") * pl.col("height"),
+        (other["x2"] - other["x1"]) * (other["y2"] - other["y1"]),
+    ]
+    pairs = (
+        detections.join(detections.select("frame", "track", *other), on="frame", suffix="_other")
+        .filter(pl.col("track") < pl.col("track_other"))
+        .group_by("track", "track_other")
+        .agg(within=(sides[0] * sides[1] / pl.min_horizontal(*areas)).mean(), shared=pl.len())
+        .filter((pl.col("within") >= doubled) & (pl.col("shared") >= MIN_DOUBLED_FRAMES))
+        .sort("shared", "track", "track_other", descending=[True, False, False])
+    )
+    parts: dict[int, pl.DataFrame] = {part["track"][0]: part for part in detections.partition_by("track")}
+    joined = {track: track for track in parts}
+    for pair in pairs.select("track", "track_other").iter_rows():
+        kept, gone = sorted((joined[track] for track in pair), key=lambda track: -parts[track].height)
+        if kept != gone:
+            added = parts.pop(gone).join(parts[kept].select("frame"), on="frame", how="anti")
+            parts[kept] = pl.concat([parts[kept], added.with_columns(track=pl.lit(kept, pl.Int32))])
+            joined = {track: kept if name == gone else name for track, name in joined.items()}
+    return pl.concat(parts.values()).sort("track", "frame") if parts else detections
 
 
 def _stitch(detections: pl.DataFrame, *, stitch_s: float, stitch_distance: float) -> pl.DataFrame:

@@ -151,6 +151,30 @@ def test_broken_tracks_are_mended_and_strangers_are_not(built, people, count):
         assert np.all(np.diff(x) > -12) or np.all(np.diff(x) < 12)
 
 
+def shifted(detections: list[dict], px: float, first: int = 0, last: int = 10**6) -> list[dict]:
+    """The detections of frames first to last, moved to the right."""
+    return [{**row, "x1": row["x1"] + px, "x2": row["x2"] + px} for row in detections if first <= row["frame"] < last]
+
+
+@pytest.mark.parametrize(
+    "tracks, count",
+    [
+        ([RUNNER, shifted(RUNNER, 2, 20, 70)], 1),
+        ([shifted(RUNNER, 0, 0, 60), shifted(RUNNER, 2, 40)], 1),
+        ([shifted(RUNNER, 0, 0, 50), shifted(RUNNER, 2, 30, 80), shifted(RUNNER, 0, 60)], 1),
+        ([RUNNER, shifted(RUNNER, 40)], 2),
+        ([RUNNER, BACK], 2),
+    ],
+    ids=["within", "in turn", "three in turn", "beside each other", "crossing"],
+)
+def test_a_person_found_twice_is_one_scene(built, tracks, count):
+    found, members = built(*tracks)
+    assert found.height == count
+    assert not members.select("scene", "frame").is_duplicated().any()
+    if count == 1:
+        assert found.select("first_frame", "last_frame").row(0) == (RUNNER[0]["frame"], RUNNER[-1]["frame"])
+
+
 @pytest.mark.parametrize("stitch_s, count", [(0.1, 2), (0.7, 1)])
 def test_a_larger_stitch_s_mends_more(built, stitch_s, count):
     whole = person(move((6, 1.5)))
@@ -184,7 +208,7 @@ def test_choices(built, changes, count):
 
 def test_the_log_counts_what_was_dropped(built, caplog):
     with caplog.at_level(logging.INFO, "runner_reid.scenes"):
-        built(*(people[0] for people, _ in PEOPLE.values() if people))
+        built(*(people[0] for people, _ in PEOPLE.values() if people), doubled=1.1)
     assert "scenes; dropped by length 1, by crop shape 2, by not crossing" in caplog.text
     counts = [int(word.strip(";,")) for word in caplog.messages[-1].split() if word.strip(";,").isdigit()]
     assert sum(counts) == sum(bool(people) for people, _ in PEOPLE.values())
