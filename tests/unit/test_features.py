@@ -94,7 +94,7 @@ def test_another_method_is_told(given):
 
 def test_the_catalogue_can_be_run(given, params):
     for entry in params["extractors"].values():
-        if not extractors.get(entry["method"]).LEARNED:
+        if entry["method"] != "published" and not extractors.get(entry["method"]).LEARNED:
             _, feature = extract_features(entry, scenes=scenes_of([0]), **sole_scene(given(entry["method"])))
             assert np.isfinite(feature).all()
 
