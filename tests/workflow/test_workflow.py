@@ -81,7 +81,7 @@ def test_a_changed_parameter_reruns_only_what_depends_on_it(finished, change, re
     finished.overlay({})
     assert set(planned) - {"evaluate"} == rerun - {"evaluate"}
     if "shoes" in change:
-        assert planned["extract_features"] == 1
+        assert planned["extract_features"] == 2  # shoe_hist and shoe_lab
 
 
 def test_a_killed_run_goes_on_where_it_was(finished):
