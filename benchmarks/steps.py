@@ -34,14 +34,9 @@ def main(video: str) -> None:
     scenes = tables.SCENES.read(folder / "scenes.parquet")
     boxes = tables.SCENE_DETECTIONS.read(folder / "scene_detections.parquet")
     known = read_session_labels([f"{truth}/gt.txt", f"{truth}/identities.tsv"], [f"{video}.mp4"], frames)
+    match_iou = params["evaluation"]["match_iou"]
     matches = evaluation.match_scenes(
-        scenes,
-        known.passes,
-        scene_boxes=boxes.join(persons.select("frame", "person", *evaluation.BOX), on=["frame", "person"])
-        if "x1" not in boxes.columns
-        else boxes,
-        label_boxes=known.boxes,
-        match_iou=params["evaluation"]["match_iou"],
+        scenes, known.passes, scene_boxes=boxes, label_boxes=known.boxes, match_iou=match_iou
     )
     passes = tables.TRUTH_PASSES.read(truth / "passes.parquet")
     passes = passes.select(passage=pl.col("passage") + 1, true="cadence")  # MOT counts from 1

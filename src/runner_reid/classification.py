@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from runner_reid.errors import InputError
+from runner_reid.errors import InputError, check_choice
 from runner_reid.networks import choose_device
 from runner_reid.runners import score_all, score_by_network, score_by_speed
 from runner_reid.tracking import track_runners
@@ -32,8 +32,7 @@ def classify_runners(
     `runners.score_by_speed`. weights: the path of the network's, else empty.
     Raises InputError for another method, and for a video without any person.
     """
-    if method not in METHODS:
-        raise InputError(f"runners.method: got {method!r}, expected one of {', '.join(METHODS)}; correct params.yaml")
+    check_choice("runners.method", method, METHODS)
     if not persons.height:
         raise InputError(
             f"no person was found in {int(frames['selected'].sum())} of {frames.height} frames that were looked at; "

@@ -28,6 +28,12 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write a text file in UTF-8, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def sha256(path: str | os.PathLike) -> str:
     """The sha256 of a file, as hexadecimal text."""
     with Path(path).open("rb") as file:

@@ -13,7 +13,7 @@ from runner_reid import tables, yolo
 from runner_reid.augmentation import vary_light
 from runner_reid.background import moving_things
 from runner_reid.crops import encode_crop
-from runner_reid.errors import InputError
+from runner_reid.errors import check_choice
 from runner_reid.frames import read_frames
 from runner_reid.masks import decode_mask, encode_mask, outward
 
@@ -49,8 +49,7 @@ def segment_persons(
     weights: the path of the network's, else empty: our own, trained with `training`, or a pickle pinned by `sha256`.
     Raises InputError for another method, and for weights that cannot be used.
     """
-    if method not in METHODS:
-        raise InputError(f"persons.method: got {method!r}, expected one of {', '.join(METHODS)}; correct params.yaml")
+    check_choice("persons.method", method, METHODS)
     if method == "yolov8":
         network = yolo.load(ARCHITECTURE, str(weights), sha256=sha256, training=training)
     for rows in frames.partition_by("file", maintain_order=True):

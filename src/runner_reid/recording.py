@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from runner_reid.files import atomic_path
+from runner_reid.files import write_text
 from runner_reid.provenance import digest
 from runner_reid.results import figures
 
@@ -163,8 +163,7 @@ def flatten(values: dict, prefix: str = "") -> dict[str, Any]:
 
 def record(made: dict, *, outbox: str | os.PathLike) -> dict:
     """Put a record into the outbox, try to send all that waits there, and return a receipt: its key and its runs."""
-    with atomic_path(Path(outbox) / f"{made['key']}.json") as temporary:
-        temporary.write_text(json.dumps(made, ensure_ascii=False))
+    write_text(Path(outbox) / f"{made['key']}.json", json.dumps(made, ensure_ascii=False))
     send_waiting(outbox)
     return {"record": made["key"], "runs": [run["name"] for run in (made["run"], *made["children"])]}
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from runner_reid import crops
 from runner_reid.errors import InputError
-from runner_reid.files import atomic_path
+from runner_reid.files import atomic_path, write_text
 
 LAPS = pl.Schema(
     {
@@ -132,8 +132,7 @@ def make_report(material: Material, *, system: str, crops_per_runner: int, min_c
 
 def write_report(report: Report, *, page: str | os.PathLike, laps: str | os.PathLike) -> None:
     """Write the page as HTML and the laps as CSV, atomically. What is not known is an empty cell."""
-    with atomic_path(page) as temporary:
-        temporary.write_text(report.page, encoding="utf-8")
+    write_text(page, report.page)
     with atomic_path(laps) as temporary:
         report.laps.write_csv(temporary, float_precision=3)
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from runner_reid import evaluation
-from runner_reid.files import atomic_path, sha256
+from runner_reid.files import sha256, write_text
 from runner_reid.identity import doubtful_scenes
 from runner_reid.labels import Labels, read_labels
 
@@ -120,8 +120,7 @@ def number_or_none(value: np.ndarray) -> float | None:
 
 def write_json(result: dict, path: str | os.PathLike) -> None:
     """Write a result as JSON, atomically. Raises ValueError for NaN: an undefined score is null."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: str | os.PathLike) -> dict:

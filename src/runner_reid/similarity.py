@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from runner_reid.errors import InputError
+from runner_reid.errors import InputError, check_choice
 
 METRICS = ("cosine", "correlation")
 STEPS = (0.02, 0.05, 0.1, 0.2, 0.5)
@@ -23,8 +23,7 @@ def compare(feature: np.ndarray, *, metric: str) -> np.ndarray:
     >>> compare(np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 3.0]]), metric="cosine")[0].round(3).tolist()
     [1.0, 0.0, 0.7070000171661377]
     """
-    if metric not in METRICS:
-        raise InputError(f"metric {metric!r} is unknown; expected one of {', '.join(METRICS)}; correct it")
+    check_choice("metric", metric, METRICS)
     known = np.isfinite(feature).all(axis=1)
     values = np.where(known[:, None], feature, 0).astype(np.float64)
     size = np.linalg.norm(values, axis=1, keepdims=True)

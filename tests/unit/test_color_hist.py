@@ -57,7 +57,7 @@ def test_in_lab_twice_the_light_moves_one_channel_only():
 
 
 def test_an_unknown_space_is_named():
-    with pytest.raises(InputError, match="space: got 'cmyk', expected rgb or lab"):
+    with pytest.raises(InputError, match="space: got 'cmyk', expected one of rgb, lab"):
         one(plain((1, 2, 3)), space="cmyk")
 
 

@@ -14,9 +14,9 @@ ROOT = Path(__file__).parents[2]
 def clone(tmp_path_factory):
     """A function that runs a Python module in a fresh clone, and returns what it said."""
     folder = tmp_path_factory.mktemp("clone") / "clone"
-    done = subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"needs a git repository: {done.stderr.strip()}")
+    if not (ROOT / ".git").exists():
+        pytest.skip("needs the git repository: this is a copy without it")
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
 
     def run(*command: str) -> str:
         given = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -8,7 +8,7 @@ from runner_reid.provenance import digest, fingerprint
 from runner_reid.sheets import check_params, check_sheet, read_sheet, video_files
 
 SCHEMAS = Path(workflow.basedir) / "workflow/schemas"
-SHEET = config.get("videos", "data/videos.tsv")
+SHEET = config.setdefault("videos", "data/videos.tsv")  # kept: then plain snakemake and make agree on the params
 
 try:
     check_params(config, SCHEMAS / "params.schema.yaml", name="params")

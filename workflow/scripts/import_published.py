@@ -1,6 +1,7 @@
 from pathlib import Path
 
 from runner_reid.arrays import FEATURES
+from runner_reid.files import write_text
 from runner_reid.logs import logged
 from runner_reid.published import import_published
 from runner_reid.tables import SCENES, TABLES
@@ -13,5 +14,5 @@ with logged(snakemake.log[0]):
         FEATURES.write(path, scene=published.scenes["scene"].to_numpy(), feature=feature)
     for path in snakemake.output.unseen:
         TABLES[Path(path).stem].write(TABLES[Path(path).stem].empty(), path)
-    Path(snakemake.output.passes).write_text(published.passes)
-    Path(snakemake.output.appearances).write_text(published.appearances)
+    write_text(snakemake.output.passes, published.passes)
+    write_text(snakemake.output.appearances, published.appearances)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from runner_reid.crops import SceneCrops
-from runner_reid.errors import InputError
+from runner_reid.errors import check_choice
 from runner_reid.extractors import by_scene
 
 CROPS = "person"
@@ -44,8 +44,7 @@ def colours(image_rgb: np.ndarray, *, space: str) -> np.ndarray:
 
     Raises InputError for another space.
     """
-    if space not in ("rgb", "lab"):
-        raise InputError(f"space: got {space!r}, expected rgb or lab; correct it")
+    check_choice("space", space, ("rgb", "lab"))
     return image_rgb if space == "rgb" else cv2.cvtColor(image_rgb, cv2.COLOR_RGB2LAB)
 
 

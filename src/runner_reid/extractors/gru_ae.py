@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pack_sequence
 
 from runner_reid import networks, training
 from runner_reid.crops import SceneCrops
-from runner_reid.errors import InputError
+from runner_reid.errors import InputError, check_choice
 from runner_reid.extractors import by_scene
 
 CROPS = "person"
@@ -45,8 +45,7 @@ class Encoder(nn.Module):
 
     def __init__(self, *, min_frames: int, initial_state: str):
         super().__init__()
-        if initial_state not in ("zero", "normal"):
-            raise InputError(f"initial_state: got {initial_state!r}, expected zero or normal; correct it")
+        check_choice("initial_state", initial_state, ("zero", "normal"))
         self.min_frames, self.initial_state = min_frames, initial_state
         layers: list[nn.Module] = []
         for before, after, stride in ((3, 32, 1), (32, 64, 2), (64, 128, 2), (128, 256, 2), (256, 512, 2)):
@@ -165,8 +164,7 @@ def train(
     processor has it. Published: min_frames 47, normal, 500 epochs, batch 32, 1e-3, published, float32, 0.2.
     Raises InputError for an unknown schedule or precision, or fewer than two scenes.
     """
-    if precision not in ("float32", "bfloat16"):
-        raise InputError(f"precision: got {precision!r}, expected float32 or bfloat16; correct it")
+    check_choice("precision", precision, ("float32", "bfloat16"))
     data = [frames for frames in map(frames_of, scenes) if len(frames) > 1]
     if len(data) < 2:
         raise InputError(
@@ -226,13 +224,10 @@ def rate(schedule: str, step: int, steps: int) -> float:
     >>> [rate("cosine", step, 2) for step in (0, 1, 2)], [rate("published", step, 100) for step in (19, 20)]
     ([1.0, 0.5, 0.0], [1.0, 0.1])
     """
-    if schedule == "constant":
-        return 1.0
+    check_choice("schedule", schedule, ("constant", "cosine", "published"))
     if schedule == "cosine":
         return (1 + round(math.cos(math.pi * step / max(steps, 1)), 12)) / 2
-    if schedule == "published":
-        return 1.0 if step < 20 else 0.1
-    raise InputError(f"schedule: got {schedule!r}, expected constant, cosine or published; correct it")
+    return 0.1 if schedule == "published" and step >= 20 else 1.0
 
 
 def _parts(numbers: np.ndarray, batch: int) -> list[np.ndarray]:
