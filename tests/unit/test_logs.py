@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runner_reid import arrays, results, tables
+from runner_reid import arrays, files, results, tables
 from runner_reid.errors import InputError
 from runner_reid.logs import logged
 
@@ -77,7 +77,7 @@ def test_a_bug_keeps_its_traceback(tmp_path, error):
 def test_a_full_disk_is_told_in_one_line(tmp_path, monkeypatch, capsys, kind, log):
     path = tmp_path / f"full.{kind}"
     path.symlink_to(FULL)
-    for module in (tables, arrays, results):
+    for module in (tables, arrays, files):
         monkeypatch.setattr(module, "atomic_path", lambda path: contextlib.nullcontext(Path(path)))
     rng = np.random.default_rng(0)
     table = tables.RUNNERS.frame({"frame": range(9999), "person": [0] * 9999, "score": rng.random(9999)})
