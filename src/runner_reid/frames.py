@@ -21,6 +21,8 @@ SEEK_S = 2.0
 SEEK_BACK_S = (0.0, 1.0, 10.0, 100.0)
 """How long before a wanted frame to seek, one after the other: a seek may end at a keyframe that is shown after it."""
 
+MKV_HEADER, MKV_BODY = bytes.fromhex("1A45DFA3"), bytes.fromhex("18538067")
+"""How the two elements of an mkv or webm file begin."""
 MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"meta", b"pnot"}
 """Kinds of boxes that stand before the pictures of an mp4 or mov file, and that of the pictures."""
 
@@ -191,12 +193,21 @@ def time_range(frames: pl.DataFrame, share: str) -> pl.DataFrame:
 
 
 def _lacking_bytes(path: Path) -> int:
-    """How many bytes an mp4, mov or avi file lacks by its own headers: FFmpeg silently reads what is there."""
+    """How many bytes an mp4, mov, avi, mkv or webm file lacks by its own headers: FFmpeg silently reads what is there.
+
+    A transport stream (ts, mts) says nothing of its length, and so does an mkv whose recorder was never stopped.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(16)
         if head[:4] == b"RIFF":
             return max(0, 8 + int.from_bytes(head[4:8], "little") - size)
+        if head[:4] == MKV_HEADER:
+            after, length = _mkv_size(head, 4)
+            file.seek(after + (length or 0))
+            head = file.read(16)
+            within, length = _mkv_size(head, 4)
+            return max(0, file.tell() - len(head) + within + length - size) if length and head[:4] == MKV_BODY else 0
         end = 0
         while head[4:8] in MP4_BOXES:
             length = int.from_bytes(head[8:16] if head[:4] == b"\0\0\0\1" else head[:4], "big")
@@ -208,6 +219,17 @@ def _lacking_bytes(path: Path) -> int:
             file.seek(end)
             head = file.read(16)
     return 0
+
+
+def _mkv_size(head: bytes, start: int) -> tuple[int, int | None]:
+    """The size that an element of an mkv file states at `start`: where its content begins, and its bytes if it says.
+
+    >>> _mkv_size(bytes([0x42, 0x10]), 0), _mkv_size(bytes([0xFF]), 0)
+    ((2, 528), (1, None))
+    """
+    width = 9 - head[start : start + 1].ljust(1, b"\1")[0].bit_length()
+    value = int.from_bytes(head[start : start + width], "big") & ((1 << 7 * width) - 1)
+    return start + width, None if value == (1 << 7 * width) - 1 else value
 
 
 def _read_clip(clip: Clip, rows: pl.DataFrame) -> Iterator[tuple[int, np.ndarray]]:

@@ -271,9 +271,11 @@ def test_bad_input_is_told_in_one_line(numbered, extract, tmp_path, make, says):
     assert "\n" not in str(error.value) and str(path) in str(error.value) and "expected" in str(error.value)
 
 
-def test_a_cut_avi_is_told(numbered, extract, tmp_path):
-    path = tmp_path / "cut.avi"
-    path.write_bytes(numbered("avi").read_bytes()[:-900])
+@pytest.mark.parametrize("suffix, codec", [("avi", "libx264"), ("mkv", "libx264"), ("webm", "libvpx")])
+def test_a_cut_file_is_told(tmp_path, write_video, extract, suffix, codec):
+    path = write_video(tmp_path / f"cut.{suffix}", map(picture_of, range(60)), codec=codec)
+    extract(path)
+    path.write_bytes(path.read_bytes()[:-900])
     with pytest.raises(InputError, match="cut off: 900 bytes"):
         extract(path)
 

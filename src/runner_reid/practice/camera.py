@@ -70,7 +70,7 @@ class Light:
     shadow reaches to the right and away from the camera per height, and how dark it is. exposure_s: of a
     frame. gain, saturation, cast_rgb, lift: how colours are recorded. blur_px: sharpness of the lens at 540
     rows. noise: standard deviation, 0..255. wander, flicker: share by which the whole light changes slowly,
-    and fast. supersample: sub-pixels of a sub-frame per pixel and axis.
+    and fast. balance: by how much of 0..255 the camera's white balance strays. supersample: sub-pixels of a sub-frame per pixel and axis.
     """
 
     sun: tuple[float, float]
@@ -84,6 +84,7 @@ class Light:
     noise: float
     wander: float
     flicker: float
+    balance: float
     supersample: int
 
     def grade(self, rgb: np.ndarray) -> np.ndarray:
@@ -96,12 +97,13 @@ class Light:
 LIGHTS = {
     "day": Light(
         sun=(0.45, 0.75), shadows=((-0.62, -0.16, 0.42),), exposure_s=0.0, gain=1.0, saturation=1.0,
-        cast_rgb=(1.0, 1.0, 0.98), lift=0.0, blur_px=0.0, noise=1.0, wander=0.02, flicker=0.0, supersample=3,
+        cast_rgb=(1.0, 1.0, 0.98), lift=0.0, blur_px=0.0, noise=1.0, wander=0.06, flicker=0.0, balance=3.0,
+        supersample=3,
     ),
     "night": Light(
         sun=(-0.2, 0.8), shadows=((0.75, -0.12, 0.20), (-0.55, -0.15, 0.22), (0.25, 0.20, 0.15)),
         exposure_s=1 / 60, gain=0.86, saturation=0.55, cast_rgb=(1.07, 0.99, 0.80), lift=13.0, blur_px=0.55,
-        noise=1.7, wander=0.006, flicker=0.009, supersample=2,
+        noise=1.7, wander=0.03, flicker=0.009, balance=3.0, supersample=2,
     ),
 }  # fmt: skip
 

@@ -28,6 +28,8 @@ ENCODER = {"crf": "20", "preset": "veryfast", "threads": "1", "x264-params": "mb
 """The same frames give the same bytes: one thread, and no macroblock tree, whose asm reads memory that
 nothing has set (x264 core 165: the bytes change with MALLOC_PERTURB_)."""
 NOISE_MARGIN_PX = 64
+DRIFT_RAD_PER_S = np.array([0.13, 0.071, 0.097])
+"""How fast the light and the two axes of the white balance stray: little within a passage, much from lap to lap."""
 BODY_M = 1.3
 """No part of a body is further than this from its hips, sideways."""
 
@@ -161,6 +163,7 @@ class Recorder:
         self._rng, self._light, self._view = np.random.default_rng([seed, 4]), light, view
         shape = (view.height + NOISE_MARGIN_PX, view.width + NOISE_MARGIN_PX)
         noise = grain(shape, self._rng, (0.6, 1.2)) * light.noise
+        self._phases = self._rng.uniform(0, 2 * math.pi, 3)
         self._noise = np.clip(np.round(noise + 128), 0, 255).astype(np.uint8)
 
     def record(self, picture: np.ndarray, time_s: float) -> np.ndarray:
@@ -168,10 +171,13 @@ class Recorder:
         planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
         y, x = self._rng.integers(0, NOISE_MARGIN_PX, 2)
         noise = self._noise[y : y + self._view.height, x : x + self._view.width]
-        gain = 1 + self._light.wander * math.sin(0.37 * time_s) * math.sin(0.11 * time_s + 1.0)
+        drift = np.sin(DRIFT_RAD_PER_S * time_s + self._phases)
+        gain = 1 + self._light.wander * drift[0]
         gain += self._light.flicker * math.sin(2 * math.pi * 3.3 * time_s)
-        luma = planes[: self._view.height]
+        luma, chroma = planes[: self._view.height], planes[self._view.height :].reshape(2, -1)
         cv2.addWeighted(luma, gain, noise, 1.0, -128.0, dst=luma)
+        for plane, stray in zip(chroma, self._light.balance * drift[1:], strict=True):
+            cv2.add(plane, stray, dst=plane)
         return planes
 
 

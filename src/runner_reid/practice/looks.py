@@ -62,6 +62,8 @@ DARK_HSV = (
     (0.36, 0.5, 0.3),
 )
 SKIN_RGB = ((240, 202, 176), (226, 182, 150), (205, 158, 122), (164, 114, 80), (120, 80, 56), (88, 58, 42))
+KIT_SHARE = 0.75
+"""How many of the runners wear a kit of their club."""
 HAIR_RGB = (
     (34, 26, 22),
     (62, 42, 30),
@@ -124,8 +126,16 @@ def _look(rng: np.random.Generator, clothes: str, shoes: str) -> Look:
 
 
 def club_looks(rng: np.random.Generator, runners: int) -> list[Look]:
-    """Looks of the runners: of every four, the first two are dressed alike, the last two share the shoes."""
+    """Looks of the runners: most wear the top of one of a few kits, over bottoms, socks and shoes of their own.
+
+    Of every four, the first two are dressed alike, the last two share the shoes.
+    """
     looks = [_look(rng, f"clothes{n + 1:02d}", f"shoes{n + 1:02d}") for n in range(runners)]
+    kits = [_look(rng, f"kit{n + 1}", "") for n in range(2 + runners // 8)]
+    for n in range(runners):
+        if rng.random() < KIT_SHARE:
+            kit = _pick(rng, tuple(kits))
+            looks[n] = replace(looks[n], top=kit.top, top_accent=kit.top_accent, pattern=kit.pattern)
     for n in range(1, runners):
         if n % 4 == 1:
             looks[n] = replace(looks[n - 1], shoes=looks[n].shoes, skin=_near(rng, looks[n - 1].skin))
