@@ -70,7 +70,8 @@ class Light:
     shadow reaches to the right and away from the camera per height, and how dark it is. exposure_s: of a
     frame. gain, saturation, cast_rgb, lift: how colours are recorded. blur_px: sharpness of the lens at 540
     rows. noise: standard deviation, 0..255. wander, flicker: share by which the whole light changes slowly,
-    and fast. balance: by how much of 0..255 the camera's white balance strays. supersample: sub-pixels of a sub-frame per pixel and axis.
+    and fast. balance: by how much of 0..255 the white balance of the camera strays. supersample: sub-pixels of a
+    sub-frame per pixel and axis.
     """
 
     sun: tuple[float, float]
