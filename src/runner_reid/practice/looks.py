@@ -134,7 +134,7 @@ def club_looks(rng: np.random.Generator, runners: int) -> list[Look]:
     kits = [_look(rng, f"kit{n + 1}", "") for n in range(2 + runners // 8)]
     for n in range(runners):
         if rng.random() < KIT_SHARE:
-            kit = _pick(rng, tuple(kits))
+            kit = kits[int(rng.integers(len(kits)))]
             looks[n] = replace(looks[n], top=kit.top, top_accent=kit.top_accent, pattern=kit.pattern)
     for n in range(1, runners):
         if n % 4 == 1:
