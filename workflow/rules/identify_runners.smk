@@ -45,7 +45,7 @@ rule rank_scenes:
         ranking=lambda wildcards: {
             "min_lap_s": min_lap_s_of(wildcards),
             "laps": config["laps"],
-            "system": {"rerank": None, "neighbours": None} | config["systems"][wildcards.system],
+            "system": system_of(wildcards),
         },
     script:
         "../scripts/rank_scenes.py"
