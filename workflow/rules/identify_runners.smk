@@ -18,7 +18,7 @@ rule compare_scenes:
     wildcard_constraints:
         video=ANY_VIDEO,
     params:
-        code=fingerprint("similarity"),
+        code=fingerprint("similarity", "arrays"),
         metric=lookup("extractors/{extractor}/metric", within=config),
     script:
         "../scripts/compare_scenes.py"
