@@ -26,8 +26,8 @@ KINDS = ("packs", "loose", "alone")
 NOISES = (0.6, 0.9, 1.2)
 SESSIONS = {"long": (20, 1200.0, 80.0, 60.0), "short": (15, 200.0, 43.0, 30.0)}
 """Runners, duration, lap and min_lap_s, in seconds; who runs alone may come back after 0.55 laps."""
-SEEDS = 5
-SHARES = (0.0, 0.5, 0.8)
+SEEDS = 3
+SHARES = (0.0, 0.8)
 NON_RUNNERS = ["passer"]
 
 
