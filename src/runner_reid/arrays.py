@@ -38,10 +38,13 @@ class Arrays:
                 )
         return given
 
-    def read(self, path: str | os.PathLike, *, scene: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    def read(
+        self, path: str | os.PathLike, *, scene: np.ndarray | None = None, video: str | None = None
+    ) -> dict[str, np.ndarray]:
         """All arrays of the file. Raises InputError if the file does not have this shape.
 
-        scene: the scenes (N,) its rows must stand for, if the caller goes by row.
+        scene: the scenes (N,) its rows must stand for, if the caller goes by row. video: whose it must be, if the kind
+        says that.
         """
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -50,10 +53,16 @@ class Arrays:
             raise InputError(f"{path}: expected an NPZ file {self.name} ({error}); delete it and run again") from error
         except InputError as error:
             raise InputError(f"{path}: {error}; delete it and run again") from error
+        if video is not None and str(found["video"]) != video:
+            raise InputError(
+                f"{path}: is of video {str(found['video'])!r}; expected {video!r}; delete it and run again"
+            )
         if scene is not None and not np.array_equal(found["scene"], scene):
+            only = np.setxor1d(found["scene"], scene)
             raise InputError(
                 f"{path}: its {len(found['scene'])} scenes are not those of the table of scenes, which has "
-                f"{len(scene)}; delete it and run again"
+                f"{len(scene)} ({f'scene {only[0]} is in one only' if len(only) else 'in another order'}); delete it "
+                "and run again"
             )
         return found
 
@@ -70,8 +79,8 @@ FEATURES = Arrays(
 )
 SIMILARITY = Arrays(
     "similarity",
-    "how alike two scenes are; NaN where a feature is missing",
-    {"scene": ("i", ("N",)), "similarity": ("f", ("N", "N"))},
+    "how alike two scenes of a video are; NaN where a feature is missing",
+    {"video": ("U", ()), "scene": ("i", ("N",)), "similarity": ("f", ("N", "N"))},
 )
 RANKING = Arrays(
     "ranking",

@@ -1,179 +1,152 @@
-"""Who is who: grouping scenes so that each group is one runner."""
+"""Who is who: grouping scenes so that each group is one runner, and how sure that is."""
+
+from typing import NamedTuple
 
 import numpy as np
-import polars as pl
 
-from runner_reid.ranking import with_neighbours
+from runner_reid.clustering import group, mend
+from runner_reid.laps import recurrence
+from runner_reid.neighbours import with_neighbours
+from runner_reid.similarity import upper_spread
 
-ORDINARY = 0.05
-"""The share of pairs within a cluster that may be less alike than two scenes that are taken for one passage."""
+TAIL = 0.1
+"""The share of strangers from which on their likeness is taken to fall off exponentially."""
+
+
+class Identities(NamedTuple):
+    """What is found: the columns of table IDENTITIES but for scene, and how alike scenes are in the end, (N, N)."""
+
+    columns: dict[str, np.ndarray]
+    alike: np.ndarray
 
 
 def assign_identities(
     similarity: np.ndarray,
     allowed: np.ndarray,
+    start_s: np.ndarray,
     *,
     false_match_rate: float,
     min_known_pairs: int,
     threshold: float,
+    lap_weight: float,
     neighbours: dict,
     max_exceptions: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Average-linkage clustering in which two scenes of a forbidden pair share a cluster only as a proven exception.
+) -> Identities:
+    """Who each scene is, how sure that is, and why it is doubtful. None of this reads a label.
 
     similarity: (N, N) without NaN; allowed: (N, N) bool. Both are read symmetrically (mean; allowed both
-    ways), their diagonals are not read. Scenes are in order of start. Returns runner (N,) int32, numbered from 0 in
-    order of first scene, and confidence (N,) float32 in 0..1.
+    ways), their diagonals are not read. start_s: (N,) seconds, in order.
 
-    neighbours: the choices of `ranking.with_neighbours`: how much common neighbours decide, beside the similarity.
+    First the rhythm of laps is added to similarity: lap_weight times `laps.recurrence`, in units of the spread of
+    known-different pairs above their median; larger trusts laps more, 0 not at all. Then common neighbours are
+    (neighbours: the choices of `neighbours.with_neighbours`). Then `clustering.group` makes groups, and
+    `clustering.mend` joins passages broken in two or followed twice, with up to max_exceptions forbidden pairs.
+    Runners are numbered from 0 in order of first scene.
 
-    The two clusters with the largest mean over their pairs of scenes merge first, as long as it is
-    at least the cut; of equal means the pair with the earliest first scene goes first, then that with the
-    earliest second. The cut is the (1 - false_match_rate) quantile over forbidden pairs,
-    which are different runners for certain; with fewer than min_known_pairs of them it is `threshold`.
-    A larger false_match_rate or a smaller threshold merges more: fewer runners found twice, more mixed up.
-    A larger min_known_pairs trusts the video less often and `threshold` more often.
+    The cut is the (1 - false_match_rate) quantile over forbidden pairs, which are different runners for certain; with
+    fewer than min_known_pairs of them it is `threshold`, laps say nothing, and nothing is mended. A larger
+    false_match_rate or a smaller threshold merges more: fewer runners found twice, more mixed up. A larger
+    min_known_pairs trusts the video less often and `threshold` more often.
 
-    Then what the lap rule tore apart is mended: a passage broken in two or followed twice. Two clusters merge although
-    up to max_exceptions of their pairs are forbidden (0: never) if the mean over the others reaches the cut, and if
-    each forbidden pair is itself more alike than the cut, more alike by `similarity` than that quantile, and not less
-    alike than ORDINARY of the pairs within the larger cluster. None of this reads a label.
-
-    Confidence is the silhouette (Rousseeuw 1987) on distance = 1 - similarity, clipped at 0:
-    (own - other) / (1 - min(own, other)), own = mean similarity to the other scenes of its cluster,
-    other = the largest mean similarity to a cluster with no scene forbidden to it.
-    For a scene alone in its cluster own is the cut. It is 1 where there is no such other cluster.
-    (Where similarities exceed 1, their largest takes the place of 1.)
+    stranger: the chance that somebody never seen before is as alike to one of the runners a scene may be as this scene
+    is to its own (for a scene alone: to the next best): 1 - (1 - chance with one) ** runners, 1 where it may be nobody
+    else. A scene and a runner one of whose scenes is forbidden to it are strangers; how alike these are, by looks and
+    laps and on average over as many of the runner's scenes, is the distribution of chance. Beyond its upper TAIL the
+    excess is taken as exponential (peaks over threshold, Pickands 1975). With fewer than min_known_pairs such
+    likenesses it is those to all other runners.
+    confidence: 1 - stranger, or `stranger` for a scene alone, whose answer is "nobody seen before".
+    doubt: `forbidden` (with another scene of this runner: a passage in two pieces, or a mistake), `torn` (another
+    runner fits as well), `stranger` (its chance is above false_match_rate: it may be nobody seen before), `apart`
+    (alone, although its chance is not above that), or empty.
     """
-    n = len(similarity)
     similarity = np.asarray(similarity, np.float64)
     similarity = (similarity + similarity.T) / 2
-    forbidden = ~(allowed & allowed.T)
-    np.fill_diagonal(forbidden, False)
+    np.fill_diagonal(similarity, 0)
+    forbidden = known_different(allowed)
+    looks, pairs = similarity, np.triu(forbidden, 1)
+    calibrated = int(pairs.sum()) >= max(min_known_pairs, 1)
+    if calibrated and lap_weight:
+        laps = recurrence(similarity, start_s, forbidden, false_match_rate=false_match_rate)
+        similarity = similarity + lap_weight * upper_spread(similarity[pairs]) * laps
+        similarity -= max(0.0, similarity.max(initial=0) - 1)
+        np.fill_diagonal(similarity, 0)
     alike = with_neighbours(similarity, ~forbidden, **neighbours).copy()
     np.fill_diagonal(alike, 0)
 
-    pairs = np.triu(forbidden, 1)
-    calibrated = int(pairs.sum()) >= max(min_known_pairs, 1)
     cut = np.quantile(alike[pairs], 1 - false_match_rate) if calibrated else threshold
-    first_scene = _merge(np.where(forbidden, -np.inf, alike), cut)
+    first_scene = group(alike, forbidden, cut=cut)
     if calibrated and max_exceptions:
-        strange = np.quantile(similarity[pairs], 1 - false_match_rate)
-        first_scene = _mend(first_scene, similarity, alike, forbidden, cut, strange, max_exceptions)
-    runner = np.unique(first_scene, return_inverse=True)[1].reshape(n).astype(np.int32)
-    return runner, _confidence(alike, forbidden, runner, cut)
+        strange = np.quantile(looks[pairs], 1 - false_match_rate)
+        exceptions = {"cut": cut, "strange": strange, "max_exceptions": max_exceptions}
+        first_scene = mend(first_scene, looks, alike, forbidden, **exceptions)
+    runner = np.unique(first_scene, return_inverse=True)[1].reshape(len(alike)).astype(np.int32)
 
-
-def doubtful_scenes(identities: pl.DataFrame, allowed: np.ndarray) -> list[dict[str, int | str]]:
-    """Which assignments to look at, and why: [{"scene": number, "why": reason}, ...] in order of scene.
-
-    identities: table IDENTITIES, N rows. allowed: (N, N) bool. Reasons: `forbidden` (with another scene of this
-    runner: a passage in two pieces, or a mistake), `alone` (never seen before or after), `torn` (another runner fits
-    as well).
-    """
-    scene, runner, confidence = (identities[name].to_numpy() for name in ("scene", "runner", "confidence"))
-    together = (runner[:, None] == runner[None, :]) & ~np.eye(len(runner), dtype=bool)
+    own, others, possible, _ = _fits(alike, forbidden, runner)
+    alone = np.isnan(own)
+    stranger = _stranger(similarity, forbidden, runner, min_known_pairs)
     reasons = {
-        "forbidden": (together & ~(allowed & allowed.T)).any(axis=1),
-        "alone": ~together.any(axis=1),
-        "torn": confidence <= 0,
+        "forbidden": ((runner[:, None] == runner) & forbidden).any(axis=1),
+        "torn": ~alone & (np.where(possible, others, -np.inf).max(axis=1, initial=-np.inf) >= own),
+        "stranger": ~alone & (stranger > false_match_rate),
+        "apart": alone & (stranger <= false_match_rate),
     }
-    return [
-        {"scene": int(number), "why": why}
-        for row, number in enumerate(scene)
-        if (why := next((name for name, rows in reasons.items() if rows[row]), ""))
-    ]
+    columns = {
+        "runner": runner,
+        "confidence": np.where(alone, stranger, 1 - stranger).astype(np.float32),
+        "stranger": stranger.astype(np.float32),
+        "doubt": np.select(list(reasons.values()), list(reasons), default=""),
+    }
+    return Identities(columns, alike)
 
 
-def _mend(
-    first_scene: np.ndarray,
-    similarity: np.ndarray,
-    alike: np.ndarray,
-    forbidden: np.ndarray,
-    cut: float,
-    strange: float,
-    max_exceptions: int,
-) -> np.ndarray:
-    """The clusters after exceptions, see assign_identities; those most alike merge first."""
-    while True:
-        names, member = np.unique(first_scene, return_inverse=True)
-        belongs = np.eye(len(names))[member]
-        exceptions = belongs.T @ forbidden @ belongs
-        others = np.outer(belongs.sum(axis=0), belongs.sum(axis=0)) - exceptions
-        total = belongs.T @ np.where(forbidden, 0, alike) @ belongs
-        mean = np.divide(total, others, out=np.full_like(total, -np.inf), where=others > 0)
-        possible = np.triu((exceptions > 0) & (exceptions <= max_exceptions) & (mean >= cut), 1)
-        for kept, gone in sorted(zip(*np.nonzero(possible), strict=True), key=lambda pair: -mean[pair]):
-            one, other = np.flatnonzero(member == kept), np.flatnonzero(member == gone)
-            larger = one if len(one) >= len(other) else other
-            torn = np.ix_(one, other)
-            within = similarity[np.ix_(larger, larger)]
-            within = within[np.triu(~forbidden[np.ix_(larger, larger)], 1)]
-            if not within.size:
-                continue
-            least = max(strange, np.quantile(within, ORDINARY))
-            if (alike[torn][forbidden[torn]] >= cut).all() and (similarity[torn][forbidden[torn]] >= least).all():
-                first_scene = np.where(member == gone, names[kept], first_scene)
-                break
-        else:
-            return first_scene
+def known_different(allowed: np.ndarray) -> np.ndarray:
+    """Pairs of scenes that are not one runner, (N, N) bool: those not allowed both ways, but for the diagonal."""
+    return ~(allowed & allowed.T) & ~np.eye(len(allowed), dtype=bool)
 
 
-def _merge(total: np.ndarray, cut: float) -> np.ndarray:
-    """The first scene of each scene's cluster, (N,).
+def _fits(
+    alike: np.ndarray, forbidden: np.ndarray, runner: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """How alike each scene is, on average, to the others of its runner, (N,), NaN for a scene alone.
 
-    total: (N, N) similarity, -inf where forbidden. It becomes the sum over the pairs of two clusters
-    (Lance-Williams for the mean, kept as a sum: sums of float32 values are exact in float64, so equal means
-    stay equal). A cluster lives in the row of its first scene. `partner` and `best` keep, per row, its most
-    similar cluster.
+    Then to all runners, (N, R), which of these it may be, and which it certainly is not; its own is neither.
     """
-    n = len(total)
-    first_scene = np.arange(n)
-    if n < 2:
-        return first_scene
-    size = np.ones(n)
-    mean = total.copy()
-    np.fill_diagonal(mean, -np.inf)
-    partner, best = mean.argmax(axis=1), mean.max(axis=1)
-    while True:
-        kept = int(best.argmax())
-        gone = int(partner[kept])
-        if not best[kept] >= cut or best[kept] == -np.inf:
-            return first_scene
-        total[kept] += total[gone]
-        total[:, kept] = total[kept]
-        size[kept] += size[gone]
-        first_scene[first_scene == gone] = kept
-
-        merged = total[kept] / (size[kept] * size)
-        merged[mean[kept] == -np.inf] = -np.inf
-        merged[mean[gone] == -np.inf] = -np.inf
-        mean[gone] = mean[:, gone] = -np.inf
-        mean[kept] = mean[:, kept] = merged
-        best[gone] = -np.inf
-
-        nearer = (merged > best) | ((merged == best) & (kept < partner))
-        partner[nearer], best[nearer] = kept, merged[nearer]
-        stale = np.flatnonzero((best > -np.inf) & ((partner == kept) | (partner == gone)) & ~nearer)
-        stale = np.append(stale, kept)
-        partner[stale], best[stale] = mean[stale].argmax(axis=1), mean[stale].max(axis=1)
+    belongs = np.eye(runner.max(initial=-1) + 1)[runner]
+    size, total = belongs.sum(axis=0), alike @ belongs
+    certain = (forbidden.astype(np.float64) @ belongs > 0) & (belongs == 0)
+    rest = size[runner] - 1
+    own = np.divide(total[belongs > 0], rest, out=np.full(len(runner), np.nan), where=rest > 0)
+    return own, total / size, ~certain & (belongs == 0), certain
 
 
-def _confidence(similarity: np.ndarray, forbidden: np.ndarray, runner: np.ndarray, cut: float) -> np.ndarray:
-    n = len(runner)
-    member = np.eye(runner.max(initial=-1) + 1)[runner]
-    size = member.sum(axis=0)
-    total = similarity @ member
-    mean = total / np.maximum(size, 1)
-    mean[(forbidden.astype(np.float32) @ member) > 0] = -np.inf
-    mean[member > 0] = -np.inf
-    other = mean.max(axis=1, initial=-np.inf)
+def _stranger(similarity: np.ndarray, forbidden: np.ndarray, runner: np.ndarray, min_known_pairs: int) -> np.ndarray:
+    """See assign_identities; (N,). A mean over k scenes is compared with those over the first k of strangers."""
+    own, mean, possible, certain = _fits(similarity, forbidden, runner)
+    size, alone, scene = np.bincount(runner), np.isnan(own), np.arange(len(runner))
+    next_best = np.where(possible, mean, -np.inf)
+    other = next_best.argmax(axis=1) if len(runner) else runner
+    value = np.where(alone, next_best[scene, other], own)
+    compared = np.where(alone, size[other], size[runner] - 1)
+    chance = np.ones(len(runner))
+    place = np.array([(runner[:row] == number).sum() for row, number in enumerate(runner)], np.int64)
+    for count in np.unique(compared):
+        first = place < count
+        likeness = similarity[:, first] @ np.eye(len(size))[runner[first]] / count
+        strangers = likeness[certain & (size >= count)]
+        if strangers.size < max(min_known_pairs, 1):
+            strangers = mean[certain | possible]
+        chance[compared == count] = _tail(strangers, value[compared == count])
+    return 1 - (1 - chance) ** np.maximum(possible.sum(axis=1) + ~alone, 1)
 
-    scenes = np.arange(n)
-    others = size[runner] - 1
-    own = np.where(others > 0, total[scenes, runner] / np.maximum(others, 1), cut)
-    top = max(1.0, similarity.max(initial=1.0))
-    width = top - np.minimum(own, other)
-    rival = (other > -np.inf) & (width > 0)
-    silhouette = np.divide(own - other, width, out=np.zeros(n), where=rival)
-    return np.where(other > -np.inf, np.clip(silhouette, 0, 1), 1).astype(np.float32)
+
+def _tail(strangers: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The chance that a stranger is as alike as each of `values`; 0 without strangers, 1 for -inf."""
+    if not strangers.size:
+        return np.where(np.isneginf(values), 1.0, 0.0)
+    start = np.quantile(strangers, 1 - TAIL)
+    excess = (strangers[strangers > start] - start).mean() if (strangers > start).any() else 0.0
+    rank = np.searchsorted(np.sort(strangers), values, side="left")
+    counted = (len(strangers) - rank + 1) / (len(strangers) + 1)
+    beyond = np.maximum(values - start, 0)
+    fitted = np.exp(-np.divide(beyond, excess, out=np.full(len(values), np.inf), where=excess > 0))
+    return np.where(values > start, TAIL * fitted, counted)

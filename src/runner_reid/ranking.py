@@ -5,14 +5,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from runner_reid.identity import assign_identities
 from runner_reid.laps import estimate_min_lap
+from runner_reid.neighbours import with_neighbours
 from runner_reid.reranking import rerank as rerank_distances
-from runner_reid.similarity import fuse, separating_weights
+from runner_reid.similarity import fuse
+from runner_reid.weighting import found_weights
 
 log = logging.getLogger(__name__)
 
-SMOOTHING = 0.3
-"""Neighbours averaged over, as a share of those looked at: the published 6 of 20 (reranking.rerank)."""
 SAME_TIME_S = 1e-6
 """Times closer than this are equal: a frame's time is rounded, and a lap of exactly min_lap_s is forbidden."""
 
@@ -42,66 +43,65 @@ def seen_together(start_s: np.ndarray, end_s: np.ndarray) -> np.ndarray:
     return together & ~np.eye(len(start_s), dtype=bool)
 
 
-def most_laps(allowed: np.ndarray) -> int:
-    """How many scenes one runner may have at most: the longest run of scenes that are allowed, one to the next.
-
-    allowed: (N, N) bool, scenes in order of start.
-
-    >>> most_laps(np.abs(np.arange(7)[:, None] - np.arange(7)) > 2)
-    3
-    """
-    count, last = 0, 0
-    for scene in range(len(allowed)):
-        if not count or allowed[last, scene]:
-            count, last = count + 1, scene
-    return count
-
-
-def with_neighbours(similarity: np.ndarray, allowed: np.ndarray, *, jaccard_share: float, rounds: int) -> np.ndarray:
-    """Similarity and common neighbours together, with as many neighbours as a runner can have scenes.
-
-    similarity: (N, N) without NaN, allowed: (N, N) bool, scenes in order of start. Returns (N, N): `jaccard_share` of
-    1 - the Jaccard distance of soft k-reciprocal sets (`reranking.rerank`), made symmetric, and the rest of similarity.
-    k1 is the number of laps that fit into the session (`most_laps`), so that it fits a short practice as well as a long
-    one; k2 is SMOOTHING of it. A larger share trusts neighbours more; more rounds look again from what the last gave,
-    and 0 leaves similarity as it is.
-    """
-    if len(similarity) < 2:
-        return similarity
-    laps = max(most_laps(allowed & ~np.eye(len(allowed), dtype=bool)), 1)
-    smoothed = max(round(SMOOTHING * laps), 1)
-    for _ in range(rounds):
-        distance = np.maximum(1 - similarity, 0)
-        jaccard = rerank_distances(distance, allowed, form="soft", k1=laps, k2=smoothed, jaccard_share=1.0)
-        shared = 1 - jaccard.astype(np.float64)
-        similarity = (1 - jaccard_share) * similarity + jaccard_share * (shared + shared.T) / 2
-    return similarity
-
-
 def system_similarity(
     similarities: dict[str, np.ndarray],
     allowed: np.ndarray,
+    start_s: np.ndarray,
     *,
     weights: dict[str, float] | Sequence[str],
     rerank: dict | None,
     neighbours: dict | None,
+    identity_share: float | None,
+    identity: dict,
 ) -> np.ndarray:
     """What a system, an entry of the catalogue, says of every pair of scenes: larger is more alike.
 
-    similarities: per extractor (N, N), NaN where unknown. allowed: (N, N) bool.
+    similarities: per extractor (N, N), NaN where unknown. allowed: (N, N) bool. start_s: (N,) seconds, in order.
     weights: by extractor (`similarity.fuse`), or names only: then they follow from the video itself
-        (`similarity.separating_weights`). rerank: the choices of `reranking.rerank`, on distance = 1 - similarity
+        (`weighting.found_weights`). rerank: the choices of `reranking.rerank`, on distance = 1 - similarity
         (half the squared distance of features of length 1); None does not re-rank. neighbours: the choices of
-        `with_neighbours`, on what comes out of that; None for none.
+        `with_neighbours`, on what comes out of that; None for none. identity_share: how much it counts, from 0 to 1, to
+        which runners two scenes were assigned (`with_identities`); None does not ask. identity: the choices of
+        `identity.assign_identities`; empty for a system that asks neither for
+        weights nor for runners.
     Returns (N, N) without NaN; re-ranked similarity is 1 - distance, and need not be symmetric.
     """
     if not isinstance(weights, dict):
-        weights = separating_weights({name: similarities[name] for name in weights}, allowed)
+        chosen = {name: similarities[name] for name in weights}
+        weights = found_weights(chosen, allowed, start_s, identity=identity)
         log.info("weights without labels: %s", ", ".join(f"{name} {value:.3f}" for name, value in weights.items()))
     similarity = fuse(similarities, weights)
     if rerank is not None:
         similarity = 1 - rerank_distances(np.maximum(1 - similarity, 0), allowed, **rerank)
-    return similarity if neighbours is None else with_neighbours(similarity, allowed, **neighbours)
+    if neighbours is not None:
+        similarity = with_neighbours(similarity, allowed, **neighbours)
+    if identity_share is None:
+        return similarity
+    return with_identities(similarity, allowed, start_s, share=identity_share, identity=identity)
+
+
+def with_identities(
+    similarity: np.ndarray, allowed: np.ndarray, start_s: np.ndarray, *, share: float, identity: dict
+) -> np.ndarray:
+    """How alike scenes are in the end, and the runners they were assigned to; (N, N) in 0..1, symmetric.
+
+    `share` of it is the mean over all pairs of scenes of the two runners, the rest `Identities.alike` of
+    `identity.assign_identities`, whose choices `identity` are. So who passes together with a runner who is known is not
+    ranked as that runner, and a scene that shows little is ranked as the runner its laps tell. A larger share trusts
+    the assignment more. All is brought to 0..1 at last: the published protocol favours whoever is below 0.
+    """
+    found = assign_identities(similarity, allowed, start_s, **identity)
+    runner, alike = found.columns["runner"], found.alike
+    belongs = np.eye(runner.max(initial=-1) + 1)[runner]
+    size = belongs.sum(axis=0)
+    pairs = np.outer(size, size) - np.diag(size)
+    mean = np.divide(belongs.T @ alike @ belongs, pairs, out=np.zeros(pairs.shape), where=pairs > 0)
+    mixed = (1 - share) * alike + share * mean[runner][:, runner]
+    others = mixed[~np.eye(len(mixed), dtype=bool)]
+    width = others.max(initial=0) - others.min(initial=0)
+    mixed = (mixed - others.min(initial=0)) / (width if width > 0 else 1)
+    np.fill_diagonal(mixed, 1)
+    return mixed
 
 
 def rank_scenes(
@@ -122,11 +122,12 @@ def rank_scenes(
     together = seen_together(start_s, end_s)
     recurrence_s = float("nan")
     if min_lap_s is None:
-        plain = system_similarity(similarities, ~together, **system | {"rerank": None, "neighbours": None})
-        min_lap_s, recurrence_s = estimate_min_lap(plain, start_s, together, **laps)
+        plain = system | {"rerank": None, "neighbours": None, "identity_share": None}
+        alike = system_similarity(similarities, ~together, start_s, **plain)
+        min_lap_s, recurrence_s = estimate_min_lap(alike, start_s, together, **laps)
     allowed = allowed_pairs(start_s, min_lap_s=min_lap_s) & ~together
     return {
-        "similarity": system_similarity(similarities, allowed, **system),
+        "similarity": system_similarity(similarities, allowed, start_s, **system),
         "allowed": allowed,
         "min_lap_s": np.array(min_lap_s, np.float64),
         "recurrence_s": np.array(recurrence_s, np.float64),

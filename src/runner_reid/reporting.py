@@ -26,11 +26,18 @@ LAPS = pl.Schema(
         "speed": pl.Float32,
         "cadence": pl.Float32,
         "confidence": pl.Float32,
-        "doubtful": pl.Boolean,
+        "doubt": pl.String,
         "scene": pl.Int32,
     }
 )
 """The table of laps: one row per scene, in order of runner and lap."""
+DOUBTS = {
+    "forbidden": "passes with this runner",
+    "torn": "fits another as well",
+    "stranger": "may be somebody new",
+    "apart": "may be seen before",
+}
+"""What the page says of each doubt of table IDENTITIES."""
 
 PICTURE_PX = 176
 """Height of an embedded picture: twice what the page shows, for sharp screens; smaller ones stay as they are."""
@@ -84,14 +91,13 @@ class Picture:
     height: int
 
 
-def make_report(material: Material, *, system: str, crops_per_runner: int, min_confidence: float) -> Report:
+def make_report(material: Material, *, system: str, crops_per_runner: int) -> Report:
     """The report of one video. The same material gives the same bytes.
 
     system: whose identities these are, a name to show.
     crops_per_runner: scenes of a runner that are shown as a picture; larger makes a longer page.
-    min_confidence: assignments below it are marked as doubtful; larger marks more.
     """
-    laps = lap_table(material.scenes, material.identities, min_confidence=min_confidence)
+    laps = lap_table(material.scenes, material.identities)
     chosen = best_crops(material.sequences, material.persons, pictured_scenes(laps, crops_per_runner=crops_per_runner))
     pictures = {
         row["scene"]: picture(image, mask)
@@ -109,13 +115,12 @@ def make_report(material: Material, *, system: str, crops_per_runner: int, min_c
         video=material.video,
         condition=material.condition,
         system=system,
-        min_confidence=min_confidence,
         runners=[
             runner_card(rows, pictures, shoes.get(runner))
             for (runner,), rows in laps.group_by("runner", maintain_order=True)
         ],
         passages=laps.height,
-        doubtful=int(laps["doubtful"].sum()),
+        doubtful=laps["doubt"].count(),
         duration_s=max(times, default=0.0),
         counts={
             "frames of the video": material.frames.height,
@@ -124,6 +129,7 @@ def make_report(material: Material, *, system: str, crops_per_runner: int, min_c
             "persons followed over time (tracks)": material.tracks["track"].n_unique(),
             "passages of runners": laps.height,
         },
+        doubts=DOUBTS,
         evaluation=material.evaluation,
         provenance=material.provenance,
     )
@@ -149,12 +155,12 @@ def read_evaluation(paths: list[str]) -> dict | None:
     return None
 
 
-def lap_table(scenes: pl.DataFrame, identities: pl.DataFrame, *, min_confidence: float) -> pl.DataFrame:
+def lap_table(scenes: pl.DataFrame, identities: pl.DataFrame) -> pl.DataFrame:
     """The laps of every runner (table LAPS).
 
     scenes, identities: tables SCENES, IDENTITIES of the same scenes. Runners and laps are numbered from 1.
     lap_time_s is the time since the start of the runner's previous scene, null in the first; speed and cadence
-    are null where they are unknown. A larger min_confidence marks more assignments as doubtful.
+    are null where they are unknown, doubt where there is none.
     """
     if scenes["scene"].sort().to_list() != identities["scene"].sort().to_list():
         raise InputError(
@@ -169,7 +175,7 @@ def lap_table(scenes: pl.DataFrame, identities: pl.DataFrame, *, min_confidence:
             lap_time_s=pl.col("start_s").diff().over("runner"),
             speed=pl.col("speed").fill_nan(None),
             cadence=pl.col("cadence").fill_nan(None),
-            doubtful=pl.col("confidence") < min_confidence,
+            doubt=pl.col("doubt").replace("", None),
         )
         .select(pl.col(name).cast(dtype) for name, dtype in LAPS.items())
     )
@@ -236,7 +242,7 @@ def runner_card(laps: pl.DataFrame, pictures: dict[int, Picture], shoe: Picture 
         "fastest_s": times.min(),
         "median_s": times.median(),
         "cadence": laps["cadence"].median(),
-        "doubtful": int(laps["doubtful"].sum()),
+        "doubtful": laps["doubt"].count(),
     }
 
 

@@ -9,7 +9,6 @@ import polars as pl
 
 from runner_reid import evaluation
 from runner_reid.files import sha256, write_text
-from runner_reid.identity import doubtful_scenes
 from runner_reid.labels import Labels, read_labels
 
 
@@ -78,7 +77,11 @@ def evaluate_video(
             )
             | {
                 "purity": evaluation.runner_purity(identities[system]["runner"].to_numpy(), names),
-                "doubtful": doubtful_scenes(identities[system], ranking["allowed"]),
+                "doubtful": identities[system]
+                .filter(pl.col("doubt") != "")
+                .select("scene", why="doubt")
+                .sort("scene")
+                .to_dicts(),
             },
         }
         for system, ranking in rankings.items()

@@ -60,10 +60,10 @@ def fuse(similarities: dict[str, np.ndarray], weights: dict[str, float]) -> np.n
             f"weights name {', '.join(unknown) or 'nothing'}; expected one or more of "
             f"{', '.join(similarities)}; correct them"
         )
-    return np.sum([weight * _known(similarities[name]) for name, weight in weights.items()], axis=0)
+    return np.sum([weight * fill_unknown(similarities[name]) for name, weight in weights.items()], axis=0)
 
 
-def _known(similarity: np.ndarray) -> np.ndarray:
+def fill_unknown(similarity: np.ndarray) -> np.ndarray:
     """`similarity` with every NaN replaced by the mean over the known pairs of two different scenes."""
     missing = np.isnan(similarity)
     if not missing.any():
@@ -91,8 +91,8 @@ def separating_weights(similarities: dict[str, np.ndarray], allowed: np.ndarray)
     candidates = allowed & ~np.eye(len(allowed), dtype=bool)
     if not forbidden.any() or not candidates.any():
         return {name: 1 / len(names) for name in similarities}
-    values = [_known(np.asarray(similarities[name], np.float64)) for name in names]
-    spread = np.array([_upper_spread(value[forbidden]) for value in values])
+    values = [fill_unknown(np.asarray(similarities[name], np.float64)) for name in names]
+    spread = np.array([upper_spread(value[forbidden]) for value in values])
     values = [value / size if size > 0 else np.zeros_like(value) for value, size in zip(values, spread, strict=True)]
     alone = np.eye(len(names))
     weight, best = max(
@@ -118,11 +118,11 @@ def _separation(values: list[np.ndarray], weight: np.ndarray, candidates: np.nda
     count = candidates.sum(axis=1)
     nearest = np.where(candidates, fused, -np.inf).max(axis=1)[count > 0]
     by_chance = np.quantile(different, count[count > 0] / (count[count > 0] + 1))
-    spread = _upper_spread(different)
+    spread = upper_spread(different)
     return float((nearest - by_chance).mean()) / spread if spread > 0 else 0.0
 
 
-def _upper_spread(values: np.ndarray) -> float:
+def upper_spread(values: np.ndarray) -> float:
     """Root mean square of what lies above the median, from there; correlations have a long tail below it."""
     above = values - np.median(values)
     return float(np.sqrt(np.square(above[above > 0]).mean())) if (above > 0).any() else 0.0

@@ -251,7 +251,9 @@ IDENTITIES = Table(
     {
         "scene": _SCENE,
         "runner": Column(pl.Int32, "", "runner number in order of first appearance, from 0"),
-        "confidence": Column(pl.Float32, "0..1", "how much better the scene fits its own runner than the next one"),
+        "confidence": Column(pl.Float32, "0..1", "chance that chance alone does not explain the answer"),
+        "stranger": Column(pl.Float32, "0..1", "chance that somebody never seen before fits a runner here as well"),
+        "doubt": Column(pl.String, "", "why to look at it: `forbidden`, `torn`, `stranger`, `apart`; empty for none"),
     },
     ("scene",),
 )

@@ -7,6 +7,7 @@ from runner_reid.arrays import ARRAYS, FEATURES, RANKING, SIMILARITY
 from runner_reid.errors import InputError
 
 LAP = {"min_lap_s": np.array(60.0), "recurrence_s": np.array(np.nan)}
+NIGHT = {"video": np.array("night")}
 SCENE = np.array([0, 2, 5])
 FEATURE = np.random.default_rng(0).random((3, 20), np.float32)
 
@@ -14,7 +15,7 @@ FEATURE = np.random.default_rng(0).random((3, 20), np.float32)
 @pytest.mark.parametrize("kind", ARRAYS.values(), ids=ARRAYS)
 @pytest.mark.parametrize("count", [0, 1, 4])
 def test_each_kind_round_trips(tmp_path, kind, count):
-    types = {"i": np.int32, "f": np.float32, "b": np.bool_}
+    types = {"i": np.int32, "f": np.float32, "b": np.bool_, "U": np.dtype("U5")}
     given = {
         name: np.ones([{"N": count, "D": 3}[axis] for axis in axes], types[letter])
         for name, (letter, axes) in kind.arrays.items()
@@ -41,7 +42,7 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path):
         (FEATURES, {"scene": SCENE.astype(float), "feature": FEATURE}, "scene of kind i .*got float64"),
         (FEATURES, {"scene": SCENE, "feature": FEATURE[0]}, "axes"),
         (FEATURES, {"scene": SCENE, "feature": FEATURE.astype(object)}, "got object"),
-        (SIMILARITY, {"scene": SCENE, "similarity": FEATURE}, "similarity of kind f"),
+        (SIMILARITY, NIGHT | {"scene": SCENE, "similarity": FEATURE}, "similarity of kind f"),
         (RANKING, LAP | {"scene": SCENE, "similarity": np.eye(3), "allowed": np.eye(3)}, "allowed of kind b"),
         (
             RANKING,
@@ -57,16 +58,35 @@ def test_another_shape_is_refused_and_leaves_the_old_file(tmp_path, kind, given,
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
 
 
-@pytest.mark.parametrize("scene", [np.array([], int), SCENE[:2], SCENE[::-1], SCENE + 1])
-def test_rows_stand_for_the_scenes_of_the_table(tmp_path, scene):
+@pytest.mark.parametrize(
+    "scene, says",
+    [
+        (np.array([], int), "scene 0 is in one only"),
+        (SCENE[:2], "scene 5 is in one only"),
+        (SCENE[::-1], "in another order"),
+        (SCENE + 1, "scene 0 is in one only"),
+    ],
+)
+def test_rows_stand_for_the_scenes_of_the_table(tmp_path, scene, says):
     FEATURES.write(tmp_path / "a.npz", scene=SCENE, feature=FEATURE)
-    with pytest.raises(InputError, match=r"its \d+ scenes are not those of the table of scenes, which has \d+"):
+    with pytest.raises(
+        InputError, match=rf"its \d+ scenes are not those of the table of scenes, which has \d+ .{says}"
+    ):
         FEATURES.read(tmp_path / "a.npz", scene=scene)
+
+
+def test_similarities_of_another_video_are_told(tmp_path):
+    """Scenes are numbered alike in every video, and two videos may have as many."""
+    path = tmp_path / "a.npz"
+    SIMILARITY.write(path, **NIGHT, scene=SCENE, similarity=np.eye(3))
+    assert str(SIMILARITY.read(path, scene=SCENE, video="night")["video"]) == "night"
+    with pytest.raises(InputError, match=r"a\.npz: is of video 'night'; expected 'day'; delete it and run again"):
+        SIMILARITY.read(path, scene=SCENE, video="day")
 
 
 def test_another_kind_of_file_is_told(tmp_path):
     path = tmp_path / "a.npz"
-    SIMILARITY.write(path, scene=SCENE, similarity=np.eye(3))
+    SIMILARITY.write(path, **NIGHT, scene=SCENE, similarity=np.eye(3))
     with pytest.raises(InputError, match=f"{path}: arrays features: expected .*; delete it and run again"):
         FEATURES.read(path)
     with path.open("wb") as file:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from runner_reid.ranking import allowed_pairs, most_laps, rank_scenes, system_similarity, with_neighbours
+from runner_reid.neighbours import most_laps, with_neighbours
+from runner_reid.ranking import allowed_pairs, rank_scenes, system_similarity, with_identities
 from runner_reid.reranking import rerank
 from runner_reid.similarity import compare
 
@@ -26,19 +27,49 @@ def test_allowed_pairs(start_s, min_lap_s, expected):
     np.testing.assert_array_equal(allowed, np.array(expected, bool))
 
 
-def test_system_similarity():
+PLAIN = {"rerank": None, "neighbours": None, "identity_share": None, "identity": {}}
+
+
+def test_system_similarity(params):
     rng = np.random.default_rng(0)
     runners = np.tile(rng.normal(size=(6, 4)), (3, 1))
     body, shoe = (np.corrcoef(runners + 0.1 * rng.normal(size=(18, 4))) for _ in range(2))
     allowed = allowed_pairs(np.arange(18) * 20.0, min_lap_s=60)
     given = {"body": body, "shoe": shoe, "other": np.full((18, 18), np.nan)}
-    plain = system_similarity(given, allowed, weights={"body": 0.75, "shoe": 0.25}, rerank=None, neighbours=None)
+    start_s, choices = np.arange(18) * 20.0, PLAIN | {"weights": {"body": 0.75, "shoe": 0.25}}
+    plain = system_similarity(given, allowed, start_s, **choices)
     np.testing.assert_allclose(plain, 0.75 * body + 0.25 * shoe)
-    choices = {"form": "soft", "k1": 3, "k2": 2, "jaccard_share": 0.7}
-    again = system_similarity(given, allowed, weights={"body": 0.75, "shoe": 0.25}, rerank=choices, neighbours=None)
-    np.testing.assert_allclose(again, 1 - rerank(np.maximum(1 - plain, 0), allowed, **choices))
-    found = system_similarity(given, allowed, weights=["body", "other"], rerank=None, neighbours=None)
+    rerank_by = {"form": "soft", "k1": 3, "k2": 2, "jaccard_share": 0.7}
+    again = system_similarity(given, allowed, start_s, **choices | {"rerank": rerank_by})
+    np.testing.assert_allclose(again, 1 - rerank(np.maximum(1 - plain, 0), allowed, **rerank_by))
+    asks = PLAIN | {"weights": ["body", "other"], "identity": params["identity"]}
+    found = system_similarity(given, allowed, start_s, **asks)
     np.testing.assert_allclose(found, body, err_msg="what knows nothing weighs nothing")
+    shared = system_similarity(given, allowed, start_s, **asks | {"weights": {"body": 1.0}, "identity_share": 0.8})
+    expected = with_identities(body, allowed, start_s, share=0.8, identity=params["identity"])
+    np.testing.assert_array_equal(shared, expected)
+
+
+def test_with_identities(params):
+    """Whoever is assigned to one runner is alike; a scene that shows little follows those it was assigned to."""
+    who, start_s = np.arange(60) % 6, np.arange(60) * 20.0
+    rng = np.random.default_rng(1)
+    feature = rng.normal(size=(6, 8))[who] + 0.3 * rng.normal(size=(60, 8))
+    feature[31] = 0.6 * feature[31] + 0.5 * feature[32]
+    similarity, allowed = np.corrcoef(feature), allowed_pairs(start_s, min_lap_s=100)
+    found = with_identities(similarity, allowed, start_s, share=0.8, identity=params["identity"])
+    np.testing.assert_allclose(found, found.T, atol=1e-12)
+    assert found.min() == 0 and found.max() == 1
+    same = (who[:, None] == who) & allowed
+
+    def gap(matrix: np.ndarray) -> float:
+        return (matrix[31][same[31]].min() - matrix[31][allowed[31] & (who != who[31])].max()) / matrix[allowed].std()
+
+    assert gap(found) > max(gap(similarity), 0)
+    for n in (0, 1):
+        assert with_identities(
+            np.ones((n, n)), np.zeros((n, n), bool), start_s[:n], share=0.8, identity=params["identity"]
+        ).shape == (n, n)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +96,10 @@ def test_with_neighbours():
     np.testing.assert_allclose(twice, with_neighbours(found, allowed, jaccard_share=0.5, rounds=1))
     given = {"body": similarity}
     again = system_similarity(
-        given, allowed, weights={"body": 1.0}, rerank=None, neighbours={"jaccard_share": 0.5, "rounds": 1}
+        given,
+        allowed,
+        np.arange(30) * 20.0,
+        **PLAIN | {"weights": {"body": 1.0}, "neighbours": {"jaccard_share": 0.5, "rounds": 1}},
     )
     np.testing.assert_allclose(again, found)
 
@@ -78,7 +112,7 @@ def test_features_that_say_nothing_are_ranked_all_the_same(params):
     similarity = compare(feature, metric="cosine")
     start_s = np.arange(18) * 20.0
     for entry in params["systems"].values():
-        system = {"rerank": None, "neighbours": None} | entry | {"weights": {"body": 1.0}}
+        system = PLAIN | entry | {"weights": {"body": 1.0}, "identity": params["identity"]}
         ranking = rank_scenes(
             {"body": similarity}, start_s, start_s + 2, min_lap_s=60, laps=params["laps"], system=system
         )

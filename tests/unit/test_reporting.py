@@ -13,7 +13,7 @@ import pytest
 from runner_reid import crops, reporting, tables
 from runner_reid.errors import InputError
 
-CHOICES = {"system": "gru_hist", "crops_per_runner": 3, "min_confidence": 0.05}
+CHOICES = {"system": "gru_hist", "crops_per_runner": 3}
 PROVENANCE = {
     "params_sha256": "ab" * 32,
     "code": "0123456789abcdef",
@@ -101,7 +101,13 @@ def practice(folder, runners: list[int], **changes) -> reporting.Material:
             for i in range(n)
         ],
         "shoes": [{"scene": i, "frame": i * 5, "person": 0, **box, "score": i / 99} for i in shod],
-        "identities": {"scene": np.arange(n), "runner": runners, "confidence": confidence},
+        "identities": {
+            "scene": np.arange(n),
+            "runner": runners,
+            "confidence": confidence,
+            "stranger": 1 - confidence,
+            "doubt": np.where(confidence < 0.05, "stranger", ""),
+        },
     }
     given = {name: getattr(tables, name.upper()).frame(rows) for name, rows in made.items()}
     names = {"video": "night", "condition": "night", "evaluation": EVALUATION, "provenance": PROVENANCE}
@@ -186,10 +192,12 @@ def test_names_from_outside_are_escaped(tmp_path):
 
 def test_doubtful_assignments_are_marked(tmp_path):
     report = reporting.make_report(practice(tmp_path, MANY), **CHOICES)
-    assert report.laps["doubtful"].sum() == 3
-    assert report.page.count("⚠ low confidence") == 3
+    assert report.laps["doubt"].drop_nulls().to_list() == ["stranger"] * 3
+    assert report.page.count("⚠ may be somebody new") == 3
     assert "3 passages are doubtful" in " ".join(Page(report.page).text.split())
-    calm = reporting.make_report(practice(tmp_path, MANY), **CHOICES | {"min_confidence": 0.0})
+    material = practice(tmp_path, MANY)
+    sure = material.identities.with_columns(doubt=pl.lit(""))
+    calm = reporting.make_report(dataclasses.replace(material, identities=sure), **CHOICES)
     assert "⚠" not in calm.page
 
 
@@ -213,7 +221,7 @@ def test_the_table_of_laps(tmp_path):
 def test_identities_of_other_scenes_are_refused(tmp_path):
     material = practice(tmp_path, [0, 1])
     with pytest.raises(InputError, match="other scenes"):
-        reporting.lap_table(material.scenes, material.identities[:1], min_confidence=0.05)
+        reporting.lap_table(material.scenes, material.identities[:1])
 
 
 @pytest.mark.parametrize(
@@ -242,7 +250,7 @@ def test_the_most_surely_detected_crop_is_shown(tmp_path):
 
 def test_the_clearest_shoe_of_each_runner(tmp_path):
     material = practice(tmp_path, MANY)
-    laps = reporting.lap_table(material.scenes, material.identities, min_confidence=0.05)
+    laps = reporting.lap_table(material.scenes, material.identities)
     assert reporting.clearest_shoes(material.shoes, laps) == {17: 1, 18: 2, 16: 4, 20: 5}
 
 

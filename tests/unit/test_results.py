@@ -129,7 +129,8 @@ def evaluated(tmp_path, params):
         same = scene[:, None] % 2 == scene % 2
         ranking = {"scene": scene, "similarity": same * 0.9, "allowed": ~np.eye(scenes, dtype=bool)}
         ranking |= {"min_lap_s": np.array(30.0), "recurrence_s": np.array(np.nan)}
-        who = tables.IDENTITIES.frame({"scene": scene, "runner": scene % 2, "confidence": [1.0] * scenes})
+        sure = {"confidence": np.ones(scenes), "stranger": np.zeros(scenes), "doubt": np.where(scene == 2, "torn", "")}
+        who = tables.IDENTITIES.frame({"scene": scene, "runner": scene % 2, **sure})
         return results.evaluate_video(
             "tiny",
             scenes=table,
@@ -158,4 +159,5 @@ def test_a_perfect_result_is_perfect(evaluated):
     result = evaluated(6)
     scores = json.dumps(result["systems"]["hist"])
     assert result["systems"]["hist"]["strict"]["mAP"] == 1.0, scores
+    assert result["systems"]["hist"]["identities"]["doubtful"] == [{"scene": 2, "why": "torn"}]
     assert result["systems"]["hist"]["paper"]["mAP"] == 1.0, scores

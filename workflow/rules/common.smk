@@ -58,6 +58,13 @@ def min_lap_s_of(wildcards):
     return float(cell) if cell else None
 
 
+def system_of(wildcards):
+    """The choices of ranking.system_similarity: an entry of the catalogue; `identity` only where it asks who is who."""
+    system = {"rerank": None, "neighbours": None, "identity_share": None} | config["systems"][wildcards.system]
+    asks = isinstance(system["weights"], list) or system["identity_share"] is not None
+    return system | {"identity": config["identity"] if asks else {}}
+
+
 def pinned(column):
     """A params function: what data/sources.tsv says of a path."""
     return lambda wildcards: sources.set_index("path").loc[wildcards.source, column]

@@ -18,7 +18,7 @@ rule compare_scenes:
     wildcard_constraints:
         video=ANY_VIDEO,
     params:
-        code=fingerprint("similarity"),
+        code=fingerprint("similarity", "arrays"),
         metric=lookup("extractors/{extractor}/metric", within=config),
     script:
         "../scripts/compare_scenes.py"
@@ -45,7 +45,7 @@ rule rank_scenes:
         ranking=lambda wildcards: {
             "min_lap_s": min_lap_s_of(wildcards),
             "laps": config["laps"],
-            "system": {"rerank": None, "neighbours": None} | config["systems"][wildcards.system],
+            "system": system_of(wildcards),
         },
     script:
         "../scripts/rank_scenes.py"

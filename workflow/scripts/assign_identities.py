@@ -4,10 +4,10 @@ from runner_reid.logs import logged
 from runner_reid.tables import IDENTITIES, SCENES
 
 with logged(snakemake.log[0]):
-    scene = SCENES.read(snakemake.input.scenes)["scene"].to_numpy()
+    scenes = SCENES.read(snakemake.input.scenes)
+    scene = scenes["scene"].to_numpy()
     ranking = RANKING.read(snakemake.input.ranking, scene=scene)
-    runner, confidence = assign_identities(ranking["similarity"], ranking["allowed"], **snakemake.params.identity)
-    IDENTITIES.write(
-        IDENTITIES.frame({"scene": scene, "runner": runner, "confidence": confidence}),
-        snakemake.output.identities,
+    found = assign_identities(
+        ranking["similarity"], ranking["allowed"], scenes["start_s"].to_numpy(), **snakemake.params.identity
     )
+    IDENTITIES.write(IDENTITIES.frame({"scene": scene, **found.columns}), snakemake.output.identities)

@@ -7,9 +7,9 @@ from runner_reid.tables import SCENES
 
 with logged(snakemake.log[0]):
     scenes = SCENES.read(snakemake.input.scenes)
+    own = {"scene": scenes["scene"].to_numpy(), "video": snakemake.wildcards.video}
     similarities = {
-        Path(path).stem: SIMILARITY.read(path, scene=scenes["scene"].to_numpy())["similarity"]
-        for path in snakemake.input.similarities
+        Path(path).stem: SIMILARITY.read(path, **own)["similarity"] for path in snakemake.input.similarities
     }
     ranking = rank_scenes(
         similarities, scenes["start_s"].to_numpy(), scenes["end_s"].to_numpy(), **snakemake.params.ranking
