@@ -172,6 +172,18 @@ def method_of(wildcards):
     return method
 
 
+def served_choices(wildcards):
+    """What a trained network is called with besides its weights."""
+    method = {"persons": "yolov8", "runners": "efficientnet", "shoes": "yolov8"}.get(wildcards.network)
+    return config[wildcards.network][method] if method else config["extractors"][wildcards.network]
+
+
+def training_cost(wildcards):
+    """Where it is written what the training of a network cost."""
+    job = f"extractor.{wildcards.network}" if wildcards.network in config["extractors"] else wildcards.network
+    return f"results/weights/{wildcards.corpus}/seconds/train_{job}.tsv"
+
+
 # What `record` asks for: results and weights that are there; it makes none.
 RECEIPTS = [
     f"results/mlflow/receipts/{path}"
