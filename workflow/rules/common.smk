@@ -1,4 +1,5 @@
 # Everything that is not a rule: the sheets, the checks, and where things are.
+import functools
 import os
 from pathlib import Path
 
@@ -71,12 +72,18 @@ def pinned_bytes(wildcards):
 
 def files_of(wildcards):
     """The video files of a session, in order."""
-    files = video_files(videos.loc[wildcards.video, "files"], known=sources["path"])
+    return files_of_video(wildcards.video)
+
+
+@functools.cache
+def files_of_video(video):
+    """The same of a video by its name, looked up once: plans ask for it at every job."""
+    files = video_files(videos.loc[video, "files"], known=sources["path"])
     made = {f"data/videos/{name}.mp4" for name in config["practice"]["videos"]}
     missing = [path for path in files if not Path(path).exists() and path not in {*made, *sources["path"]}]
     if missing:
         raise WorkflowError(
-            f"error: {missing[0]}: no such file; video {wildcards.video!r} of {SHEET} needs it; correct its column `files`"
+            f"error: {missing[0]}: no such file; video {video!r} of {SHEET} needs it; correct its column `files`"
         )
     return files
 
