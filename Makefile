@@ -58,6 +58,7 @@ record: .venv/ready  # what is there and not recorded yet becomes runs of MLflow
 	@python -m runner_reid.recording results/mlflow/outbox
 
 mlflow: record  # look at them: http://127.0.0.1:5000
+	@python -m runner_reid.recording results/mlflow/outbox --views http://127.0.0.1:5000
 	MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
 	  mlflow server --host 127.0.0.1 --workers 1 --backend-store-uri sqlite:///mlflow.db
 

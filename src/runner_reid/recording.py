@@ -360,4 +360,9 @@ def _is_number(value: Any) -> bool:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Send the records that wait.")
     parser.add_argument("outbox", help="the folder they wait in")
-    print(f"{send_waiting(parser.parse_args().outbox)} records sent")
+    parser.add_argument("--views", metavar="SERVER", help="instead, print where a server shows the saved views")
+    arguments = parser.parse_args()
+    if arguments.views:
+        print("\n".join(f"{name:9} {link}" for name, link in views.links(arguments.views, _open(DATABASE)[1]).items()))
+    else:
+        print(f"{send_waiting(arguments.outbox)} records sent")

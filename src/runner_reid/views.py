@@ -85,7 +85,7 @@ def tags() -> dict[str, str]:
 
 
 def links(server: str, experiment: str) -> dict[str, str]:
-    """Where each view is found: those with charts open on them.
+    """Where each view is found, as a table; with `&compareRunsMode=CHART` behind it, its charts.
 
     >>> links("http://127.0.0.1:5000", "1")["videos"]
     'http://127.0.0.1:5000/#/experiments/1/runs?viewStateShareKey=videos'
