@@ -74,7 +74,8 @@ def test_weights_go_to_s3_and_come_back(clone, bucket):
 
 def test_a_model_is_had_by_its_name(clone, tmp_path):
     folder, run = clone
-    subprocess.run(["git", "tag", "gru-ae-night@v1.0.0"], cwd=folder, check=True)
+    somebody = ["git", "-c", "user.name=somebody", "-c", "user.email=somebody@example.org"]
+    subprocess.run([*somebody, "tag", "-a", "gru-ae-night@v1.0.0", "-m", "first"], cwd=folder, check=True)
     run("dvc", "artifacts", "get", ".", "gru-ae-night", "--out", str(tmp_path / "model.pt"))
     assert (tmp_path / "model.pt").read_bytes() == (folder / "data/weights/night/gru_ae.pt").read_bytes()
 
