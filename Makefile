@@ -47,7 +47,7 @@ docs: .venv/ready  # the pages that are made from the code
 promote: .venv/ready  # trained weights become the ones that are used
 	for corpus in results/weights/*/; do \
 	  mkdir -p data/weights/$$(basename $$corpus) && \
-	  cp $$corpus*.pt $$corpus*.json data/weights/$$(basename $$corpus)/ && \
+	  cp $$corpus*.pt $$corpus*.json $$corpus*.csv data/weights/$$(basename $$corpus)/ && \
 	  dvc add --quiet data/weights/$$(basename $$corpus) || exit 1; \
 	done
 	dvc push --quiet data/weights/*.dvc
@@ -58,6 +58,7 @@ record: .venv/ready  # what is there and not recorded yet becomes runs of MLflow
 	@python -m runner_reid.recording results/mlflow/outbox
 
 mlflow: record  # look at them: http://127.0.0.1:5000
+	@python -m runner_reid.recording results/mlflow/outbox --views http://127.0.0.1:5000
 	MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
 	  mlflow server --host 127.0.0.1 --workers 1 --backend-store-uri sqlite:///mlflow.db
 

@@ -40,5 +40,6 @@ rule record:
 localrules:
     all,
     record,
+    fetch_source,
     record_evaluation,
     record_training,

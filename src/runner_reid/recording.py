@@ -15,11 +15,14 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from runner_reid.files import write_text
+from runner_reid import views
+from runner_reid.files import sha256, write_text
 from runner_reid.provenance import digest
 from runner_reid.results import figures
 
@@ -91,10 +94,21 @@ def evaluation_record(result: dict, *, params: dict, condition: str, texts: dict
     }
 
 
-def training_record(card: dict, history: list[dict], *, corpus: str, texts: dict[str, str], tags: dict) -> dict:
-    """A training as a record: one run with a curve for each column of its history.
+def training_record(
+    card: dict,
+    history: list[dict],
+    *,
+    corpus: str,
+    machine: dict[str, float],
+    texts: dict[str, str],
+    tags: dict,
+    weights: str,
+    choices: dict,
+) -> dict:
+    """A training as a record: one run with a curve for each column of its history, and the model it made.
 
-    card: of its weights. history: a row per epoch, with `epoch`. corpus: a condition, or `all`. Others as above.
+    card: of its weights. history: a row per epoch, with `epoch`. corpus: a condition, or `all`. machine: what it cost,
+    by name. weights: their path. choices: what the network is called with. Others as above.
     """
     curves = {
         name: [(int(row["epoch"]), float(row[name])) for row in history if _is_number(row[name])]
@@ -116,10 +130,11 @@ def training_record(card: dict, history: list[dict], *, corpus: str, texts: dict
                 **tags,
             },
             "params": flatten(card["params"]),
-            "metrics": {**curves, **_single({"scores": card["scores"]})},
+            "metrics": {**curves, **_single({"scores": card["scores"], "system": machine})},
         },
         "children": [],
         "texts": texts,
+        "model": {"alias": corpus, "card": card, "weights": weights, "choices": choices},
     }
 
 
@@ -142,6 +157,16 @@ def tracked_versions(paths: list[str]) -> dict[str, str]:
     """The md5 that DVC knows each tracked thing by, from its .dvc file: tags dvc.{path without .dvc}."""
     found = {path.removesuffix(".dvc"): re.search(r"^- md5: (\S+)", Path(path).read_text(), re.M) for path in paths}
     return {f"dvc.{path}": match[1] for path, match in found.items() if match}
+
+
+def read_cost(path: str | os.PathLike) -> dict[str, float]:
+    """What a job cost, from the file of Snakemake's `benchmark:`, named as MLflow names system metrics; or nothing."""
+    if not Path(path).is_file():
+        return {}
+    header, row = (line.split("\t") for line in Path(path).read_text().splitlines()[:2])
+    measured = dict(zip(header, row, strict=True))
+    names = {"s": "seconds", "max_rss": "memory_usage_megabytes", "mean_load": "cpu_utilization_percentage"}
+    return {name: float(measured[column]) for column, name in names.items() if measured[column] not in ("-", "NA")}
 
 
 def read_texts(*paths: str | os.PathLike) -> dict[str, str]:
@@ -211,7 +236,11 @@ def _open(uri: str) -> tuple[Any, str]:
 
     client = MlflowClient(tracking_uri=uri)
     found = client.get_experiment_by_name(EXPERIMENT)
-    return client, found.experiment_id if found else client.create_experiment(EXPERIMENT)
+    experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT)
+    for name, view in views.tags().items():
+        if found is None or found.tags.get(name) != view:
+            client.set_experiment_tag(experiment, name, view)
+    return client, experiment
 
 
 def _try_to_send(client: Any, experiment: str, path: Path) -> Exception | None:
@@ -238,7 +267,60 @@ def _send(client: Any, experiment: str, made: dict) -> None:
         client.set_terminated(below)
     for name, text in made["texts"].items():
         client.log_text(parent, text, name)
+    if "model" in made:
+        client.set_tag(parent, "model", _register(client, parent, made["key"], **made["model"]))
     client.set_terminated(parent)  # last: only now is the record there
+
+
+def _register(client: Any, run_id: str, key: str, *, alias: str, card: dict, weights: str, choices: dict) -> str:
+    """Make the weights of a training a version of the model of their name, to load as `models:/{name}@{alias}`."""
+    if not Path(weights).is_file() or sha256(weights) != card["sha256"]:
+        return f"not kept: {weights} was replaced before it could be sent"
+    from mlflow import pyfunc
+
+    from runner_reid import serving  # torch and its networks
+
+    name = card["name"]
+    with tempfile.TemporaryDirectory() as folder:
+        serving.write_served(Path(folder) / "served", weights=weights, choices=choices)
+        pyfunc.save_model(
+            Path(folder) / "model",
+            loader_module="runner_reid.serving",
+            data_path=f"{folder}/served",
+            signature=_signature(*serving.columns(name)),
+            pip_requirements=[f"runner-reid=={metadata.version('runner-reid')}"],
+        )
+        client.log_artifacts(run_id, f"{folder}/model", "model")
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name)
+    for left in client.search_model_versions(f"name = '{name}' and tags.record = '{key}'"):
+        client.delete_model_version(name, left.version)
+    source = f"{client.get_run(run_id).info.artifact_uri}/model"
+    tags = {"record": key, "weights_sha256": card["sha256"], "condition": alias}
+    version = client.create_model_version(name, source, run_id, tags=tags, description=_as_page(card)).version
+    client.set_registered_model_alias(name, alias, version)
+    return f"{name} version {version}, @{alias}"
+
+
+def _signature(inputs: dict[str, str], outputs: dict[str, str]) -> Any:
+    """The signature of a model with these columns, by the type of each; `[float]` is a list."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Array
+
+    def schema(columns: dict[str, str]) -> Schema:
+        return Schema([ColSpec(Array(DataType.float) if kind == "[float]" else kind, n) for n, kind in columns.items()])
+
+    return ModelSignature(schema(inputs), schema(outputs))
+
+
+def _as_page(card: dict) -> str:
+    """A card for people, in Markdown."""
+    scores = "\n".join(f"| {name} | {value} |" for name, value in flatten(card["scores"]).items())
+    return (
+        f"Trained by `{card['command']}` on {len(card['data'])} files (the card beside the weights names them).\n\n"
+        f"| score | value |\n| --- | --- |\n{scores}\n\n```json\n{json.dumps(card['params'], indent=2)}\n```\n"
+    )
 
 
 def _start(client: Any, experiment: str, run: dict, tags: dict[str, str]) -> str:
@@ -278,4 +360,9 @@ def _is_number(value: Any) -> bool:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Send the records that wait.")
     parser.add_argument("outbox", help="the folder they wait in")
-    print(f"{send_waiting(parser.parse_args().outbox)} records sent")
+    parser.add_argument("--views", metavar="SERVER", help="instead, print where a server shows the saved views")
+    arguments = parser.parse_args()
+    if arguments.views:
+        print("\n".join(f"{name:9} {link}" for name, link in views.links(arguments.views, _open(DATABASE)[1]).items()))
+    else:
+        print(f"{send_waiting(arguments.outbox)} records sent")

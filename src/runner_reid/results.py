@@ -116,6 +116,20 @@ def comparison(result: dict) -> dict:
     return {**figures(result), "table": table}
 
 
+def match_curves(result: dict) -> pl.DataFrame:
+    """The share of queries with a match within the first `rank`, as published (CMC): columns system, rank, share."""
+    return pl.DataFrame(
+        [
+            (system, int(name.removeprefix("rank")), share)
+            for system, scores in result["systems"].items()
+            for name, share in scores["paper"].items()
+            if name.startswith("rank")
+        ],
+        schema={"system": pl.String, "rank": pl.Int64, "share": pl.Float64},
+        orient="row",
+    )
+
+
 def number_or_none(value: np.ndarray) -> float | None:
     """A number for JSON, which knows no NaN."""
     return float(value) if np.isfinite(value) else None

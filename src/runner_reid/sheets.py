@@ -44,18 +44,26 @@ def read_sheet(path: str | Path) -> pd.DataFrame:
 
 def check_sheet(sheet: pd.DataFrame, schema: str | Path, *, name: str) -> pd.DataFrame:
     """Return `sheet` if every row fits the JSON schema in the file `schema`; raise InputError that names the row."""
+    validator = _validator(schema)
     for number, row in enumerate(sheet.to_dict("records"), start=2):
-        check_params(row, schema, name=f"{name}: row {number}")
+        _check(row, validator, name=f"{name}: row {number}")
     return sheet
 
 
 def check_params(params: dict, schema: str | Path, *, name: str) -> dict:
     """Return `params` if they fit the JSON schema in the file `schema`; raise InputError that says what does not."""
-    validator = jsonschema.Draft202012Validator(yaml.safe_load(Path(schema).read_text()))
+    _check(params, _validator(schema), name=name)
+    return params
+
+
+def _validator(schema: str | Path) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(yaml.safe_load(Path(schema).read_text()))
+
+
+def _check(params: dict, validator: jsonschema.Draft202012Validator, *, name: str) -> None:
     for error in sorted(validator.iter_errors(params), key=lambda error: list(map(str, error.absolute_path))):
         where = ".".join(str(key) for key in error.absolute_path)
         raise InputError(f"{name}: {where + ': ' if where else ''}{_explained(error)}; correct it and run again")
-    return params
 
 
 def _explained(error: jsonschema.ValidationError) -> str:

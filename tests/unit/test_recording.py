@@ -107,12 +107,22 @@ def test_an_evaluation_is_a_run_with_one_below_it_for_each_system(database):
 
 
 def test_a_training_is_a_run_with_curves(database):
-    made = recording.training_record(CARD, HISTORY, corpus="all", texts={"persons.json": "{}"}, tags={})
+    made = recording.training_record(
+        CARD,
+        HISTORY,
+        corpus="all",
+        machine={"seconds": 60.0},
+        texts={"persons.json": "{}"},
+        tags={},
+        weights="absent.pt",
+        choices={},
+    )
     recording.record(made, outbox=database / "outbox")
     named, client = runs(made, database)
     run = named["persons@all"]
     assert run.data.tags["weights_sha256"] == "fe11" and run.data.params == {"fit.epochs": "2", "shared": "true"}
-    assert run.data.metrics == {"loss": 1, "f1": 0.5, "scores/box_AP": 0.7}
+    assert run.data.metrics == {"loss": 1, "f1": 0.5, "scores/box_AP": 0.7, "system/seconds": 60}
+    assert run.data.tags["model"] == "not kept: absent.pt was replaced before it could be sent"
     assert [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, "loss")] == [
         (0, 2.0),
         (1, 1.0),
@@ -198,3 +208,10 @@ def test_circumstances(tmp_path):
     (tmp_path / "all.dvc").write_text("outs:\n- md5: abc.dir\n  path: all\n")
     assert recording.tracked_versions([f"{tmp_path}/all.dvc"]) == {f"dvc.{tmp_path}/all": "abc.dir"}
     assert recording.read_texts(tmp_path / "all.dvc", tmp_path / "absent").keys() == {"all.dvc"}
+
+
+def test_cost_of_a_job_is_read_where_snakemake_wrote_one(tmp_path):
+    path = tmp_path / "train_persons.tsv"
+    path.write_text("s\th:m:s\tmax_rss\tmax_vms\tmean_load\n992.4\t0:16:32\t2820.7\t-\tNA\n")
+    assert recording.read_cost(path) == {"seconds": 992.4, "memory_usage_megabytes": 2820.7}
+    assert recording.read_cost(tmp_path / "absent.tsv") == {}

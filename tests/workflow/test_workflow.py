@@ -84,7 +84,7 @@ def test_a_changed_parameter_reruns_only_what_depends_on_it(finished, change, re
         assert planned["extract_features"] == 2  # shoe_hist and shoe_lab
 
 
-def test_a_killed_run_goes_on_where_it_was(finished):
+def test_a_second_snakemake_finds_the_folder_locked_and_a_killed_run_goes_on_where_it_was(finished):
     """Kill snakemake with everything it started in the middle of a run; nothing half-written is taken for whole."""
     results = finished.folder / "results/tiny"
     kept = (results / "persons.parquet").stat().st_mtime_ns
@@ -97,7 +97,11 @@ def test_a_killed_run_goes_on_where_it_was(finished):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    time.sleep(6)
+    while running.poll() is None and not list((finished.folder / ".snakemake/locks").glob("*")):
+        time.sleep(0.1)
+    second = finished.snakemake(TARGET)
+    assert second.returncode and "Directory cannot be locked" in second.stdout + second.stderr
+    assert running.poll() is None
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     unlock = subprocess.run(

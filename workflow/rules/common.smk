@@ -1,4 +1,5 @@
 # Everything that is not a rule: the sheets, the checks, and where things are.
+import functools
 import os
 from pathlib import Path
 
@@ -78,12 +79,18 @@ def pinned_bytes(wildcards):
 
 def files_of(wildcards):
     """The video files of a session, in order."""
-    files = video_files(videos.loc[wildcards.video, "files"], known=sources["path"])
+    return files_of_video(wildcards.video)
+
+
+@functools.cache
+def files_of_video(video):
+    """The same of a video by its name, looked up once: plans ask for it at every job."""
+    files = video_files(videos.loc[video, "files"], known=sources["path"])
     made = {f"data/videos/{name}.mp4" for name in config["practice"]["videos"]}
     missing = [path for path in files if not Path(path).exists() and path not in {*made, *sources["path"]}]
     if missing:
         raise WorkflowError(
-            f"error: {missing[0]}: no such file; video {wildcards.video!r} of {SHEET} needs it; correct its column `files`"
+            f"error: {missing[0]}: no such file; video {video!r} of {SHEET} needs it; correct its column `files`"
         )
     return files
 
@@ -177,6 +184,18 @@ def method_of(wildcards):
             f"only; video {wildcards.video!r} is none; take a system without it"
         )
     return method
+
+
+def served_choices(wildcards):
+    """What a trained network is called with besides its weights."""
+    method = {"persons": "yolov8", "runners": "efficientnet", "shoes": "yolov8"}.get(wildcards.network)
+    return config[wildcards.network][method] if method else config["extractors"][wildcards.network]
+
+
+def training_cost(wildcards):
+    """Where it is written what the training of a network cost."""
+    job = f"extractor.{wildcards.network}" if wildcards.network in config["extractors"] else wildcards.network
+    return f"results/weights/{wildcards.corpus}/seconds/train_{job}.tsv"
 
 
 # What `record` asks for: results and weights that are there; it makes none.

@@ -2,7 +2,7 @@
 #
 # INPUTS   the labels of a video, results/{video}/{frames,persons,tracks,scenes,scene_detections}.parquet,
 #          results/{video}/ranking/{system}.npz, results/{video}/identities/{system}.parquet
-# OUTPUTS  results/eval_{video}.json, results/metrics_{video}.json
+# OUTPUTS  results/eval_{video}.json, results/metrics_{video}.json, results/cmc_{video}.csv
 
 
 rule evaluate:
@@ -20,6 +20,7 @@ rule evaluate:
     output:
         result="results/eval_{video}.json",
         metrics="results/metrics_{video}.json",
+        curves="results/cmc_{video}.csv",
     log:
         "logs/{video}/evaluate.log",
     wildcard_constraints:

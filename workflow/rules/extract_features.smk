@@ -21,7 +21,7 @@ rule extract_features:
     threads: 2
     params:
         code=lambda wildcards: fingerprint("features", f"extractors.{method_of(wildcards)}"),
-        extractor=lookup("extractors/{extractor}", within=config),
+        extractor=lambda wildcards: config["extractors"][wildcards.extractor],
         training=lambda wildcards: config["training"].get(wildcards.extractor, {}),
     script:
         "../scripts/extract_features.py"

@@ -19,7 +19,7 @@ rule compare_scenes:
         video=ANY_VIDEO,
     params:
         code=fingerprint("similarity", "arrays"),
-        metric=lookup("extractors/{extractor}/metric", within=config),
+        metric=lambda wildcards: config["extractors"][wildcards.extractor]["metric"],
     script:
         "../scripts/compare_scenes.py"
 

@@ -38,6 +38,8 @@ rule record_training:
         network="|".join(config["training"]),
     params:
         code=fingerprint("recording"),
+        choices=served_choices,
+        cost=training_cost,
         tracked=TRACKED,
         outbox="results/mlflow/outbox",
     script:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 from runner_reid import results
 from runner_reid.arrays import RANKING
+from runner_reid.files import write_text
 from runner_reid.logs import logged
 from runner_reid.tables import FRAMES, IDENTITIES, PERSONS, SCENE_DETECTIONS, SCENES, TRACKS
 
@@ -25,3 +26,4 @@ with logged(snakemake.log[0]):
     )
     results.write_json(result, snakemake.output.result)
     results.write_json(results.comparison(result), snakemake.output.metrics)
+    write_text(snakemake.output.curves, results.match_curves(result).write_csv())

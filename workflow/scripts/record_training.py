@@ -8,7 +8,10 @@ with logged(snakemake.log[0]):
         weights.read_card(snakemake.input.weights),
         pl.read_csv(snakemake.input.history).to_dicts(),
         corpus=snakemake.wildcards.corpus,
+        machine=recording.read_cost(snakemake.params.cost),
         texts=recording.read_texts(weights.card_path(snakemake.input.weights), snakemake.input.history),
         tags=recording.circumstances() | recording.tracked_versions(snakemake.params.tracked),
+        weights=snakemake.input.weights,
+        choices=snakemake.params.choices,
     )
     results.write_json(recording.record(made, outbox=snakemake.params.outbox), snakemake.output.receipt)
