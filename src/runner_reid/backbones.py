@@ -19,6 +19,11 @@ from runner_reid.runners import lite_weights
 _LITE, _OSNET = "tf_efficientnet_lite0", "osnet_x0_25"
 _IMAGENET = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 _RESIZING = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
+EXAMPLE = {
+    "network": {"backbone": "test_efficientnet.r160_in1k", "initial": "random", "last_stride": 1, "level": 5},
+    **{"size": [32, 16], "resize": "bilinear"},
+}
+"""Choices of a small network, for tests."""
 BATCH = 64
 """Pictures that are described at once."""
 
@@ -78,14 +83,15 @@ def build(*, backbone: str, initial: str, last_stride: int, level: int) -> Embed
     Raises InputError for what cannot be had.
     """
     if last_stride not in (1, 2) or not 2 <= level <= 5:
-        raise InputError(f"network: got last_stride {last_stride}, level {level}; expected 1 or 2, and 2..5; correct it")
+        raise InputError(
+            f"network: got last_stride {last_stride}, level {level}; expected 1 or 2, and 2..5; correct it"
+        )
     if backbone == _OSNET:
         if initial == "imagenet":
             raise InputError(f"network: {_OSNET} has no ImageNet weights; set initial to random or the path of a .pth")
-        trunk: nn.Module = OSNet()
-        _fill(trunk, initial, backbone)
-        tail, trunk.fc = trunk.fc, nn.Identity()
-        return Embedder(trunk, tail, *_IMAGENET)
+        small = OSNet()
+        _fill(small, initial, backbone)
+        return Embedder(small, small.detach_head(), *_IMAGENET)
     trunk = _timm(backbone, initial)
     _fill(trunk, initial, backbone)
     config: dict = trunk.pretrained_cfg  # type: ignore[assignment]
@@ -134,7 +140,9 @@ def _fill(trunk: nn.Module, initial: str, backbone: str) -> None:
 def _unstride(trunk: nn.Module) -> None:
     """Let the last block that halves the map (and its short cut) keep its size."""
     halving = [
-        (name, module) for name, module in trunk.named_modules() if isinstance(module, nn.Conv2d) and module.stride[0] == 2
+        (name, module)
+        for name, module in trunk.named_modules()
+        if isinstance(module, nn.Conv2d) and module.stride[0] == 2
     ]
     block = halving[-1][0].split(".")[:2]
     for name, module in halving:
@@ -151,7 +159,7 @@ def resized(images: Iterable[np.ndarray], *, size: tuple[int, int], resize: str)
 
 
 @torch.inference_mode()
-def extract(
+def embed(
     scenes: Iterable[SceneCrops], network: Embedder, *, size: tuple[int, int], resize: str, device: torch.device
 ) -> tuple[np.ndarray, np.ndarray]:
     """Per scene the mean of its frames' vectors, made of length 1 again: scene (N,), feature (N, D)."""
@@ -164,13 +172,25 @@ def extract(
     return by_scene(features, width=network.width)
 
 
-def load(network: Embedder, state: dict[str, torch.Tensor]) -> Embedder:
-    """`network` with trained weights. Raises InputError if they are of another network."""
+def extract(
+    scenes: Iterable[SceneCrops],
+    *,
+    network: dict,
+    size: tuple[int, int],
+    resize: str,
+    state: dict[str, torch.Tensor],
+    device: torch.device,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What trained weights see in each scene: `embed`. D is the backbone's (1,280 for EfficientNet-Lite0).
+
+    network: choices of `build`, as in the training. size (height, width), resize: of `resized`. state: what was
+    trained. Raises InputError if the weights are of another network.
+    """
+    model = build(**{**network, "initial": "random"})
     try:
-        network.load_state_dict(state)
+        model.load_state_dict(state)
     except RuntimeError as error:
         raise InputError(
-            "network: the weights are of another network than the entry of the extractor says; "
-            "give its `network` and that of its training the same values"
+            f"network: the weights are not of {network}; give the extractor's entry and its training the same network"
         ) from error
-    return network
+    return embed(scenes, model, size=size, resize=resize, device=device)

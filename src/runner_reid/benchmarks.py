@@ -52,7 +52,8 @@ def list_pictures(source: str | Path) -> list[Picture]:
             found[picture.folder, picture.name] = picture
     if not found:
         raise InputError(
-            f"{source}: holds no picture named like 0002_c1s1_000451_03.jpg; expected Market-1501 as a folder or tar file"
+            f"{source}: holds no picture named like 0002_c1s1_000451_03.jpg; expected the folder or tar file of"
+            " Market-1501"
         )
     return [found[key] for key in sorted(found)]
 
@@ -96,20 +97,15 @@ def import_benchmark(
 
     Every picture is a scene of one frame, seen by nobody in particular at no time. choices: see `split`.
     """
-    chosen = split(
-        list_pictures(source), role=role, train_identities=train_identities, test_identities=test_identities
-    )
-    number = np.arange(len(chosen.pictures))
-    unknown = np.full(len(number), np.nan)
-    zero = np.zeros(len(number))
-    rows = {"scene": number, "frame": number, "person": zero, "position": zero, "track": number}
-    rows |= {"first_frame": number, "last_frame": number, "start_s": zero, "end_s": zero}
-    rows |= {"direction": ["right"] * len(number), "speed": unknown, "cadence": unknown}
+    chosen = split(list_pictures(source), role=role, train_identities=train_identities, test_identities=test_identities)
+    count = len(chosen.pictures)
+    rows: dict = {name: range(count) for name in ("scene", "frame", "track", "first_frame", "last_frame")}
+    rows |= {name: [0] * count for name in ("person", "position", "start_s", "end_s")}
+    rows |= {"direction": ["right"] * count, "speed": [float("nan")] * count, "cadence": [float("nan")] * count}
     rows |= {name: [getattr(one, name) for one in chosen.pictures] for name in ("name", "identity", "camera")}
     rows["query"] = [one.name in chosen.queries and one.folder != "bounding_box_test" for one in chosen.pictures]
-    made = pl.DataFrame(rows)
     shapes = (tables.IMAGES, tables.SCENES, tables.SEQUENCES)
-    shaped = {shape.name: made.select(shape.schema.names()).cast(dict(shape.schema)) for shape in shapes}
+    shaped = {shape.name: shape.frame({name: rows[name] for name in shape.schema.names()}) for shape in shapes}
     return shaped, _crops(source, chosen.pictures)
 
 
@@ -177,7 +173,7 @@ def _reader(source: str | Path, stack: contextlib.ExitStack) -> Callable[[Pictur
     if Path(source).is_dir():
         paths = {(path.parent.name, path.name): path for path in Path(source).rglob("*") if path.is_file()}
         return lambda picture: paths[picture.folder, picture.name].read_bytes()
-    archive = stack.enter_context(tarfile.open(source))
+    archive = stack.enter_context(tarfile.open(source))  # noqa: SIM115 (the stack closes it)
     members = {
         (PurePosixPath(member.name).parent.name, PurePosixPath(member.name).name): member
         for member in archive

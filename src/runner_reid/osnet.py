@@ -97,6 +97,11 @@ class OSNet(nn.Module):
             x = stage(x)
         return x
 
+    def detach_head(self) -> nn.Module:
+        """Give `fc` away: what is left is the map."""
+        head, self.fc = self.fc, nn.Sequential()
+        return head
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) normalised by ImageNet's mean and deviation to (B, 512)."""
         return self.fc(self.forward_features(x).mean((2, 3)))

@@ -125,9 +125,7 @@ def test_a_section_of_params_is_the_signature_of_one_function(section, function,
     assert not [p for p in signature.parameters.values() if p.name in values and p.default is not p.empty]
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, entry in PARAMS["extractors"].items() if entry["method"] != "published"]
-)
+@pytest.mark.parametrize("name", PARAMS["extractors"])
 def test_an_entry_of_the_catalogue_is_the_signature_of_its_method(name):
     entry = PARAMS["extractors"][name]
     module = importlib.import_module(f"runner_reid.extractors.{entry['method']}")
@@ -136,7 +134,8 @@ def test_an_entry_of_the_catalogue_is_the_signature_of_its_method(name):
         "state",
         "device",
     }
-    assert set(entry) - {"method", "metric"} == choices
+    assert set(entry) - {"method", "metric", "crops"} == choices
+    assert ("crops" in entry) == (module.CROPS == "any")
 
 
 def test_systems_are_sums_of_known_extractors():
@@ -150,7 +149,6 @@ def test_systems_are_sums_of_known_extractors():
 def test_published_features_have_a_place_in_the_catalogue():
     rule = ALL_RULES["import_published"]
     written = set(re.findall(r"features/(\w+)\.npz", rule))
-    assert {name for name, entry in PARAMS["extractors"].items() if entry["method"] == "published"} < written
     assert written <= set(PARAMS["extractors"])
 
 
