@@ -52,7 +52,7 @@ class Embedder(nn.Module):
     def map(self, images: np.ndarray) -> torch.Tensor:
         """The backbone's map (B, C, h, w) of `images` (B, H, W, 3) uint8 RGB."""
         pixels = torch.from_numpy(images).to(self.mean.device).permute(0, 3, 1, 2)
-        return self.trunk.forward_features((pixels - self.mean) / self.std)  # type: ignore[operator]
+        return self.trunk.forward_features((pixels - self.mean) / self.std)
 
     def pooled(self, features: torch.Tensor) -> torch.Tensor:
         """The neck's answer (B, D) to a map, not normalised."""

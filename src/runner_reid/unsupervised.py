@@ -20,7 +20,8 @@ from runner_reid.errors import InputError, check_choice
 EXAMPLE = backbones.EXAMPLE | {
     **{"frames_per_scene": 4, "augment": {"flip": 0.5, "pad": 2, "erase": 0.5, "blur": 0.5}},
     **{"clusters": {"k1": 4, "k2": 2, "eps": 0.6, "min_samples": 1}},
-    **{"batches": {"clusters": 2, "each": 2, "by_camera": False}, "precision": "float32"},
+    **{"batches": {"clusters": 2, "each": 2, "by_camera": False}},
+    "precision": {"describe": "float32", "learn": "float32"},
     "schedule": {
         **{"epochs": 1, "iterations": 2, "learning_rate": 1e-3, "weight_decay": 5e-4},
         **{"step": 20, "factor": 0.1, "warm_up": 0, "warm_up_start": 0.0},
@@ -122,7 +123,7 @@ def trainer(make: Callable[..., Learner]) -> Callable[..., tuple[Embedder, Itera
         clusters: dict,
         batches: dict,
         schedule: dict,
-        precision: str,
+        precision: dict,
         loss: dict,
         seed: int,
         device: torch.device,
@@ -134,12 +135,15 @@ def trainer(make: Callable[..., Learner]) -> Callable[..., tuple[Embedder, Itera
         network: choices of `backbones.build`. size (height, width), resize: of `backbones.resized`.
         frames_per_scene: a longer scene gives this many of its frames, evenly chosen: fewer are quicker to cluster.
         augment: of `augmentation.vary_pictures`. clusters: of `clustering.pseudo_labels`. batches: of `draw_batches`.
-        schedule: of `Schedule`. loss: of the method's `Learner`. precision: "float32", or "bfloat16" for mixed
-        precision, faster on a GPU.
+        schedule: of `Schedule`. loss: of the method's `Learner`. precision: of `describe`, which clustering looks
+        at, and of `learn`: "float32", or "bfloat16" for mixed precision, faster on a GPU, and describing so also on a
+        processor that has it.
         Rows (see `training.run_epochs`): loss (mean of the epoch), clusters (of two pictures or more), outliers,
-        learning_rate. Keeps all pictures in memory at `size`. Raises InputError where there is too little to learn from.
+        learning_rate. Keeps all pictures in memory at `size`. Raises InputError where there is too little to learn
+        from.
         """
-        check_choice("precision", precision, ("float32", "bfloat16"))
+        for name in ("describe", "learn"):
+            check_choice(f"precision.{name}", precision[name], ("float32", "bfloat16"))
         plan = Schedule(**schedule)
         images, camera = _read(scenes, size, resize, frames_per_scene)
         if len(images) < batches["clusters"] * batches["each"]:
@@ -155,13 +159,16 @@ def trainer(make: Callable[..., Learner]) -> Callable[..., tuple[Embedder, Itera
             weight_decay=plan.weight_decay,
         )
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, plan.rate)
-        mixed = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+        describing, learning = (
+            torch.autocast(device.type, torch.bfloat16, enabled=precision[name] == "bfloat16")
+            for name in ("describe", "learn")
+        )
         on_device = torch.from_numpy(camera).to(device)
 
         def describe() -> torch.Tensor:
             learner.eval()
             step = backbones.BATCH
-            with torch.no_grad(), mixed:
+            with torch.no_grad(), describing:
                 return torch.cat([learner.describe(images[i : i + step]).float() for i in range(0, len(images), step)])
 
         def train_epoch(epoch: int) -> dict[str, float]:
@@ -185,7 +192,7 @@ def trainer(make: Callable[..., Learner]) -> Callable[..., tuple[Embedder, Itera
                 views = [_view(images[row], generator, view, augment) for view in learner.VIEWS]
                 rows = torch.from_numpy(row).to(device)
                 batch = Batch(views, rows, labels[rows], on_device[rows])
-                with mixed:
+                with learning:
                     value = learner.loss(batch)
                 for each in optimizers:
                     each.zero_grad()
