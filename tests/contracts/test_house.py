@@ -16,6 +16,13 @@ MODULES = sorted((ROOT / "src/runner_reid").rglob("*.py"))
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
+UNSUPERVISED = [
+    name
+    for name, entry in PARAMS["extractors"].items()
+    if entry["method"] in ("hhcl", "spcl", "ice", "pplr") and name in PARAMS["training"]
+]
+
+
 def rules(path: Path) -> dict[str, str]:
     """The text of every rule of a file, by its name."""
     parts = re.split(r"^rule (\w+):$", path.read_text(), flags=re.MULTILINE)
@@ -105,6 +112,20 @@ def test_rule_file_opens_with_its_outputs(path):
             {"backbone", "device", "checkpoint", "fingerprint"},
         ),
         ("training.gru_ae.fit", "extractors.gru_ae.train", {"device", "checkpoint", "fingerprint"}),
+        *(
+            (f"training.{name}.fit{part}", function, given)
+            for name in UNSUPERVISED
+            for part, function, given in (
+                ("", f"extractors.{name.split('_')[0]}.train", {"device", "checkpoint", "fingerprint"}),
+                (".loss", f"extractors.{name.split('_')[0]}.Learner", set()),
+                (".network", "backbones.build", set()),
+                (".augment", "augmentation.vary_pictures", set()),
+                (".clusters", "clustering.pseudo_labels", set()),
+                (".batches", "unsupervised.draw_batches", {"count"}),
+                (".schedule", "unsupervised.Schedule", set()),
+            )
+        ),
+        ("evaluation.benchmark", "benchmarks.import_benchmark", {"role"}),
         ("systems.hhcl_shoe_soft", "ranking.system_similarity", {"neighbours"}),
         ("systems.hhcl_shoe_neighbours", "ranking.system_similarity", {"rerank"}),
         ("identity.neighbours", "ranking.with_neighbours", {}),
@@ -175,3 +196,24 @@ def test_the_library_knows_no_workflow(path):
 def test_schema_knows_every_section():
     schema = yaml.safe_load((ROOT / "workflow/schemas/params.schema.yaml").read_text())
     assert set(schema["required"]) == set(PARAMS)
+
+
+@pytest.mark.parametrize("name", UNSUPERVISED)
+def test_an_extractor_sees_what_its_training_saw(name):
+    entry, fit = PARAMS["extractors"][name], PARAMS["training"][name]["fit"]
+    assert all(entry[key] == fit[key] for key in ("network", "size", "resize"))
+
+
+def test_the_published_schedules_change_known_keys_only():
+    def known(overlay: dict, params: dict) -> None:
+        for key, value in overlay.items():
+            assert key in params, key
+            assert isinstance(value, dict) == isinstance(params[key], dict), key
+            if isinstance(value, dict):
+                known(value, params[key])
+
+    overlay = yaml.safe_load((ROOT / "docs/examples/published_training.yaml").read_text())
+    known(overlay, PARAMS)
+    for name, training in overlay["training"].items():
+        assert overlay["extractors"][name]["network"] == training["fit"]["network"]
+        assert overlay["extractors"][name]["size"] == training["fit"]["size"]
