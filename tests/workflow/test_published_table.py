@@ -71,7 +71,11 @@ def test_nothing_is_left_to_do(night):
     assert "Nothing to be done" in (done := night.snakemake(TARGET)).stdout + done.stderr
 
 
+PLAIN = {"persons": {"method": "background"}, "runners": {"method": "speed"}, "shoes": {"method": "feet"}}
+
+
 def test_features_of_a_name_come_from_where_the_video_does(project):
+    project.overlay(PLAIN)
     sheet = project.folder / "sheet.tsv"
     own = next(row for row in sheet.read_text().splitlines() if row.startswith("tiny\t"))
     sheet.write_text(SHEET + own + "\n" + own.replace("tiny\t", "learned\t", 1).replace("\ttest\t", "\ttrain\t") + "\n")
@@ -82,7 +86,7 @@ def test_features_of_a_name_come_from_where_the_video_does(project):
 
 
 def test_weights_may_come_from_the_video_itself(project):
-    project.overlay({"training": {"hhcl_person": {"transductive": True}}})
+    project.overlay(PLAIN | {"training": {"hhcl_person": {"transductive": True}}})
     planned = project.snakemake("results/tiny/features/hhcl_person.npz", dry=True)
     assert "results/weights/on_tiny/hhcl_person.pt" in planned.stdout + planned.stderr
 
