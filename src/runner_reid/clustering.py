@@ -12,16 +12,18 @@ from sklearn.neighbors import sort_graph_by_row_values
 from runner_reid.errors import InputError
 from runner_reid.reranking import CHUNK, jaccard_rows, mean_over, reciprocal_sets
 
-OUTLIER = -1
+VALUES = 1 << 24
+"""Numbers of vectors that are multiplied at once."""
 
 
-def jaccard_distance(feature: np.ndarray, *, k1: int, k2: int) -> sparse.csr_array:
-    """The distance (N, N) of vectors `feature` (N, D) of length 1, sparse: what is not stored is 1. Rows by column.
+def jaccard_distance(feature: np.ndarray, *, k1: int, k2: int, limit: float) -> sparse.csr_array:
+    """The distance (N, N) of vectors `feature` (N, D) of length 1, sparse: what is not stored is more than `limit`.
 
     k1: neighbours looked at, itself included; larger reaches farther. k2: neighbours whose descriptions are averaged;
-    larger smooths more, 1 not at all. A member weighs softmax(-squared distance) in its set. Both count as N if larger.
+    larger smooths more, 1 not at all. Both count as N if larger. A member weighs softmax(-squared distance) in its set.
+    limit: in 0..1; a smaller one keeps fewer distances in memory. 1 itself is never stored.
 
-    >>> jaccard_distance(np.eye(3, dtype=np.float32)[[0, 0, 1, 1]], k1=2, k2=1).nnz  # two twins, and each with itself
+    >>> jaccard_distance(np.eye(3, dtype=np.float32)[[0, 0, 1, 1]], k1=2, k2=1, limit=1.0).nnz  # two pairs, and each itself
     8
     """
     if k1 < 1 or k2 < 1:
@@ -30,16 +32,16 @@ def jaccard_distance(feature: np.ndarray, *, k1: int, k2: int) -> sparse.csr_arr
     near = nearest(feature, max(k1, k2))
     described = reciprocal_sets(near[:, :k1], near[:, : min(k1, round(k1 / 2) + 1)])
     row = np.repeat(np.arange(len(feature)), np.diff(described.indptr))
-    for start in range(0, len(row), CHUNK * CHUNK):
-        part = slice(start, start + CHUNK * CHUNK)
-        alike = np.einsum("nd,nd->n", feature[row[part]], feature[described.indices[part]]) if len(row) else 0
+    step = max(1, VALUES // max(1, feature.shape[1]))
+    for part in (slice(start, start + step) for start in range(0, len(row), step)):
+        alike = np.einsum("nd,nd->n", feature[row[part]], feature[described.indices[part]])
         described.data[part] = np.exp(2 * alike - 2)
     described = sparse.csr_array(sparse.diags_array(1 / np.asarray(described.sum(axis=1)).ravel()) @ described)
     if k2 > 1:
         described = mean_over(near[:, :k2], described)
     rows = []
     for _, distance in jaccard_rows(described, described):
-        kept = distance < 1
+        kept = (distance <= limit) & (distance < 1)
         values = sparse.csr_array(np.where(kept, distance.astype(np.float32) + 2, 0))  # + 2: a distance of 0 is kept
         values.data -= 2
         rows.append(values)
@@ -84,7 +86,7 @@ def cluster(distance: sparse.csr_array, *, eps: float, min_samples: int) -> np.n
 
 def pseudo_labels(feature: np.ndarray, *, k1: int, k2: int, eps: float, min_samples: int) -> np.ndarray:
     """Clusters (N,) of vectors (N, D) of length 1, -1 for outliers. choices: `jaccard_distance`, `cluster`."""
-    return cluster(jaccard_distance(feature, k1=k1, k2=k2), eps=eps, min_samples=min_samples)
+    return cluster(jaccard_distance(feature, k1=k1, k2=k2, limit=eps), eps=eps, min_samples=min_samples)
 
 
 def centres(feature: np.ndarray, label: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ def dense_jaccard(feature: np.ndarray, k1: int, k2: int) -> np.ndarray:
 @pytest.mark.parametrize("k1, k2", [(30, 6), (20, 1), (6, 3), (2, 2), (500, 6)], ids=str)
 def test_the_distance_is_that_of_the_dense_reference(k1, k2):
     feature = people(12, 13)
-    sparse = clustering.jaccard_distance(feature, k1=k1, k2=k2)
+    sparse = clustering.jaccard_distance(feature, k1=k1, k2=k2, limit=1.0)
     dense = np.ones(sparse.shape)
     stored = sparse.tocoo()
     dense[stored.row, stored.col] = stored.data
@@ -66,9 +66,17 @@ def test_clusters_are_those_of_dbscan_on_the_dense_reference():
     assert found.max() > 3 and (found == -1).any()
 
 
+def test_a_limit_only_leaves_out():
+    feature = people(6, 8, spread=0.8)
+    full = clustering.jaccard_distance(feature, k1=10, k2=3, limit=1.0).toarray()
+    cut = clustering.jaccard_distance(feature, k1=10, k2=3, limit=0.6).toarray()
+    np.testing.assert_array_equal(cut, np.where(full <= 0.6, full, 0))
+    assert 0 < (cut > 0).sum() < (full > 0).sum()
+
+
 def test_twins_have_no_distance_that_is_lost():
     feature = np.repeat(people(3, 1), 5, axis=0)
-    distance = clustering.jaccard_distance(feature, k1=5, k2=1)
+    distance = clustering.jaccard_distance(feature, k1=5, k2=1, limit=1.0)
     assert distance.nnz == 3 * 5 * 5 and np.abs(distance.data).max() < 1e-6
     assert clustering.cluster(distance, eps=0.1, min_samples=4).tolist() == np.repeat([0, 1, 2], 5).tolist()
 

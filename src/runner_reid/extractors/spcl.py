@@ -42,7 +42,9 @@ class Learner(unsupervised.Learner):
     def label(self, epoch: int, describe: unsupervised.Describe, clusters: dict) -> tuple[torch.Tensor, np.ndarray]:
         if epoch == 0:
             self.memory.copy_(describe())
-        distance = clustering.jaccard_distance(self.memory.cpu().numpy(), k1=clusters["k1"], k2=clusters["k2"])
+        distance = clustering.jaccard_distance(
+            self.memory.cpu().numpy(), k1=clusters["k1"], k2=clusters["k2"], limit=clusters["eps"] + self.eps_gap
+        )
         usual, tight, loose = (
             alone_apart(clustering.cluster(distance, eps=clusters["eps"] + gap, min_samples=clusters["min_samples"]))
             for gap in (0.0, -self.eps_gap, self.eps_gap)
