@@ -23,7 +23,7 @@ def jaccard_distance(feature: np.ndarray, *, k1: int, k2: int, limit: float) -> 
     larger smooths more, 1 not at all. Both count as N if larger. A member weighs softmax(-squared distance) in its set.
     limit: in 0..1; a smaller one keeps fewer distances in memory. 1 itself is never stored.
 
-    >>> jaccard_distance(np.eye(3, dtype=np.float32)[[0, 0, 1, 1]], k1=2, k2=1, limit=1.0).nnz  # two pairs, and each itself
+    >>> jaccard_distance(np.eye(3, dtype=np.float32)[[0, 0, 1, 1]], k1=2, k2=1, limit=1.0).nnz
     8
     """
     if k1 < 1 or k2 < 1:
