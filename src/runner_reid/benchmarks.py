@@ -114,6 +114,17 @@ def read_cameras(path: str | Path) -> dict[int, int]:
     return dict(pl.read_parquet(path, columns=["scene", "camera"]).iter_rows())
 
 
+def evaluate_benchmark(
+    video: str, feature: np.ndarray, images: pl.DataFrame, *, extractor: str, provenance: dict
+) -> dict:
+    """What `results/eval_{video}_{extractor}.json` holds: the shape of an evaluated video, with one system.
+
+    feature, images: see `retrieval_scores`.
+    """
+    systems = {extractor: {"retrieval": retrieval_scores(feature, images)}}
+    return {"video": video, "systems": systems, "provenance": provenance}
+
+
 def retrieval_scores(feature: np.ndarray, images: pl.DataFrame) -> dict:
     """Scores by the protocol of Market-1501, single query.
 

@@ -13,6 +13,7 @@ ROWS = (
     "market_train\tdata/reid/set.tar\tmarket\ttrain\t\tbenchmark\t\n"
 )
 SMALL = {"backbone": "test_efficientnet.r160_in1k", "initial": "random", "last_stride": 1, "level": 5}
+NAMES = ("lite", "hhcl_market")
 LOOK = {"network": SMALL, "size": [32, 16]}
 OVERLAY = {
     "evaluation": {"benchmark": {"train_identities": 4, "test_identities": 3}},
@@ -45,20 +46,21 @@ def scored(tmp_path_factory, project_in):
                 picture = np.clip(colour + rng.integers(-10, 10, (32, 16, 3)), 0, 255).astype(np.uint8)
                 (project.folder / name).write_bytes(cv2.imencode(".jpg", picture)[1].tobytes())
                 archive.add(project.folder / name, arcname=f"bounding_box_train/{name}")
-    targets = [f"results/eval_market_{name}.json" for name in ("lite", "hhcl_market")]
+    targets = [f"results/eval_market_{name}.json" for name in NAMES]
+    targets += [f"results/mlflow/receipts/eval_market_{name}.json" for name in NAMES]
     done = project.snakemake(*targets)
     assert done.returncode == 0, done.stdout + done.stderr
     return project, targets
 
 
 def test_the_score_says_what_was_learned_from(scored):
-    project, targets = scored
-    plain, trained = (json.loads((project.folder / path).read_text()) for path in targets)
-    assert (plain["extractor"], plain["trained_on"]) == ("lite", None)
-    assert (trained["extractor"], trained["trained_on"]) == ("hhcl_market", "market")
-    for result in (plain, trained):
-        assert result["scores"]["queries"] == 9 and result["scores"]["gallery"] == 15
-        assert 0 < result["scores"]["mAP"] <= 1
+    project, _ = scored
+    for name, trained_on in zip(NAMES, ({}, {"hhcl_market": "market"}), strict=True):
+        result = json.loads((project.folder / f"results/eval_market_{name}.json").read_text())
+        assert result["provenance"]["trained_on"] == trained_on
+        assert set(result["provenance"]["weights"]) == set(trained_on)
+        scores = result["systems"][name]["retrieval"]
+        assert scores["queries"] == 9 and scores["gallery"] == 15 and 0 < scores["mAP"] <= 1
 
 
 def test_the_weights_have_a_card_and_a_history(scored):

@@ -178,6 +178,7 @@ RECEIPTS = [
     f"results/mlflow/receipts/{path}"
     for path in [
         *(f"eval_{video}.json" for video in videos.index),
+        *(f"eval_{video}_{extractor}.json" for video in BENCHMARKS for extractor in config["extractors"]),
         *(f"weights/{corpus}/{name}.json" for corpus in ["all", *CONDITIONS] for name in config["training"]),
     ]
     if Path("results", path).exists()

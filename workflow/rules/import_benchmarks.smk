@@ -40,9 +40,13 @@ rule evaluate_benchmark:
         video=one_of(BENCHMARKS),
     params:
         code=fingerprint("benchmarks"),
-        said=lambda wildcards: {
-            "extractor": wildcards.extractor,
-            "trained_on": trained_on(wildcards).get(wildcards.extractor),
+        provenance=lambda wildcards: {
+            "params_sha256": digest(config),
+            "code": fingerprint(""),
+            "trained_on": trained_on(wildcards),
         },
+        weights=lambda wildcards: [
+            weights_of(name)(wildcards) for name in [wildcards.extractor] if is_learned(wildcards.extractor)
+        ],
     script:
         "../scripts/evaluate_benchmark.py"
