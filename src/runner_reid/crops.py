@@ -18,11 +18,13 @@ class SceneCrops:
 
     images: T arrays (H, W, 3) uint8 RGB, background black; sizes may differ.
     masks: T arrays (H, W) bool, True on the person.
+    camera: which camera saw it; a video has one.
     """
 
     scene: int
     images: list[np.ndarray]
     masks: list[np.ndarray]
+    camera: int = 0
 
 
 def encode_crop(image_rgb: np.ndarray, mask: np.ndarray, *, max_height: int, quality: int) -> bytes:

@@ -23,14 +23,16 @@ def extract_features(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The features of all scenes: scene (N,), feature (N, D); a row of NaN for a scene without crops (no clear shoe).
 
-    choices: the entry: its `method`, the `metric` its features are compared by, and what its `extract` takes.
+    choices: the entry: its `method`, the `metric` its features are compared by, what its `extract` takes, and, where
+    the method reads any, its `crops`.
     scenes, sequences: tables SCENES, SEQUENCES. crops_path: a file PERSON_CROPS or SHOE_CROPS, as the method declares.
     weights: the path of a learned method's, else empty; `training` is what they were trained with.
     """
     module = extractors.get(choices["method"])
-    own = {name: value for name, value in choices.items() if name not in ("method", "metric")}
+    own = {name: value for name, value in choices.items() if name not in ("method", "metric", "crops")}
     if module.LEARNED:
         own |= {"state": load_weights(str(weights), params=training), "device": choose_device(device)}
-    crops = read_person_scenes(crops_path, sequences) if module.CROPS == "person" else read_shoe_scenes(crops_path)
+    person = choices.get("crops", module.CROPS) == "person"
+    crops = read_person_scenes(crops_path, sequences) if person else read_shoe_scenes(crops_path)
     scene, feature = module.extract(crops, **own)
     return extractors.with_missing(scene, feature, scenes["scene"].to_numpy())

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from runner_reid.clustering import group, mend
+from runner_reid.grouping import group, mend
 from runner_reid.laps import recurrence
 from runner_reid.neighbours import with_neighbours
 from runner_reid.similarity import upper_spread
@@ -39,8 +39,8 @@ def assign_identities(
 
     First the rhythm of laps is added to similarity: lap_weight times `laps.recurrence`, in units of the spread of
     known-different pairs above their median; larger trusts laps more, 0 not at all. Then common neighbours are
-    (neighbours: the choices of `neighbours.with_neighbours`). Then `clustering.group` makes groups, and
-    `clustering.mend` joins passages broken in two or followed twice, with up to max_exceptions forbidden pairs.
+    (neighbours: the choices of `neighbours.with_neighbours`). Then `grouping.group` makes groups, and
+    `grouping.mend` joins passages broken in two or followed twice, with up to max_exceptions forbidden pairs.
     Runners are numbered from 0 in order of first scene.
 
     The cut is the (1 - false_match_rate) quantile over forbidden pairs, which are different runners for certain; with

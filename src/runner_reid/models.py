@@ -4,6 +4,8 @@ Each function returns the network, its history (drawing a row trains one epoch) 
 videos it has not seen; `finish` runs them to the end.
 """
 
+import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,8 @@ import numpy as np
 import torch
 
 from runner_reid import persons, runner_training, runners, shoes, tables, yolo
-from runner_reid.crops import read_person_scenes
+from runner_reid.benchmarks import read_cameras
+from runner_reid.crops import SceneCrops, read_person_scenes, read_shoe_scenes
 from runner_reid.detection_scores import average_precision
 from runner_reid.extractors import get
 from runner_reid.files import sha256
@@ -158,13 +161,15 @@ def train_runners(
     return model, rows, score
 
 
-def train_extractor(train: list[dict[str, str]], *, method: str, fit: dict, run: Run) -> Training:
-    """A learned extractor. train: per video the paths of its sequences and person_crops. No label is read."""
-    scenes = (
-        scene
-        for video in train
-        for scene in read_person_scenes(video["crops"], tables.SEQUENCES.read(video["sequences"]))
-    )
+def train_extractor(
+    train: list[dict[str, str]], *, cameras: list[str], method: str, crops: str, fit: dict, run: Run
+) -> Training:
+    """A learned extractor. No label is read.
+
+    train: per video the paths of its sequences and crops. cameras: for sets of pictures, in the same order, the paths
+    of their tables IMAGES; empty for videos. crops: which crops are given, "person" or "shoe".
+    """
+    scenes = _scenes(train, cameras, crops)
     model, rows = get(method).train(
         scenes,
         **fit,
@@ -173,6 +178,15 @@ def train_extractor(train: list[dict[str, str]], *, method: str, fit: dict, run:
         fingerprint=run.fingerprint,
     )
     return model, rows, dict
+
+
+def _scenes(train: list[dict[str, str]], cameras: list[str], crops: str) -> Iterator[SceneCrops]:
+    for video, path in itertools.zip_longest(train, cameras):
+        camera = read_cameras(path) if path else {}
+        sequences = tables.SEQUENCES.read(video["sequences"])
+        read = read_person_scenes(video["crops"], sequences) if crops == "person" else read_shoe_scenes(video["crops"])
+        for scene in read:
+            yield dataclasses.replace(scene, camera=camera.get(scene.scene, 0))
 
 
 def finish(

@@ -85,7 +85,7 @@ def evaluation_record(result: dict, *, params: dict, condition: str, texts: dict
             {
                 "name": f"{result['video']} {system}",
                 "tags": {"kind": "system", "system": system, "protocol": "paper, strict", **shared},
-                "params": {"system": system, **(flatten(params["systems"][system]) if known else {})},
+                "params": {"system": system, **(flatten(params["systems"].get(system, {})) if known else {})},
                 "metrics": {**_single(values), **_cmc(values)},
             }
             for system, values in systems.items()

@@ -59,7 +59,7 @@ def rerank(
     described = _soft if form == "soft" else _binary
     query, gallery = described(blocks, k1, k2)
     answer = np.empty(distance.shape, np.float32)
-    for rows, jaccard in _jaccard(query, gallery):
+    for rows, jaccard in jaccard_rows(query, gallery):
         given = np.asarray(distance[rows], np.float32)
         if form == "soft":
             size = blocks.largest[rows, None].astype(np.float32)
@@ -198,13 +198,26 @@ def _enlarged(
     return _ones(members + joined @ half), joined
 
 
+def reciprocal_sets(near: np.ndarray, near_half: np.ndarray) -> sparse.csr_array:
+    """The k-reciprocal neighbours of each item (Zhong et al. 2017), as a sparse matrix (N, N) of ones, columns sorted.
+
+    near: (N, k) nearest items, itself first, -1 for none. near_half: its first columns: the half sets, which join if
+    more than 2/3 of them are members already.
+    """
+    forward, half = (_lists(found, len(near)) for found in (near, near_half))
+    members, half = forward.multiply(forward.T).tocsr(), half.multiply(half.T).tocsr()
+    members = sparse.csr_array(_enlarged(members, members, half, strict=True)[0]).astype(np.float32)
+    members.sort_indices()
+    return members
+
+
 def _ones(matrix: sparse.csr_array) -> sparse.csr_array:
     matrix = sparse.csr_array(matrix)
     matrix.data[:] = 1
     return matrix
 
 
-def _mean_over(found: np.ndarray, described: sparse.csr_array) -> sparse.csr_array:
+def mean_over(found: np.ndarray, described: sparse.csr_array) -> sparse.csr_array:
     """The mean description over each list of neighbours."""
     lists = _lists(found, described.shape[0])
     size = np.maximum(np.diff(lists.indptr), 1)
@@ -214,11 +227,7 @@ def _mean_over(found: np.ndarray, described: sparse.csr_array) -> sparse.csr_arr
 def _soft(blocks: _Blocks, k1: int, k2: int) -> tuple[sparse.csr_array, sparse.csr_array]:
     """Descriptions of queries and gallery, (Q, items) and (G, items); rows sum to 1."""
     near, _ = blocks.nearest(max(k1 + 1, k2), 0)
-    forward, half = (_lists(near[:, : k + 1], blocks.items) for k in (k1, round(k1 / 2)))
-    members, half = forward.multiply(forward.T).tocsr(), half.multiply(half.T).tocsr()
-    members, _ = _enlarged(members, members, half, strict=True)
-    described = members.tocsr().astype(np.float32)
-    described.sort_indices()
+    described = reciprocal_sets(near[:, : k1 + 1], near[:, : round(k1 / 2) + 1])
     for rows in blocks.chunks():
         distance = blocks.rows(rows)
         scale = np.where(blocks.largest[rows] > 0, blocks.largest[rows], 1)[:, None]
@@ -228,7 +237,7 @@ def _soft(blocks: _Blocks, k1: int, k2: int) -> tuple[sparse.csr_array, sparse.c
     total = np.asarray(described.sum(axis=1)).ravel()
     described = sparse.csr_array(sparse.diags_array(1 / total) @ described)
     if k2 > 1:
-        described = _mean_over(near[:, :k2], described)
+        described = mean_over(near[:, :k2], described)
     return described[blocks.queries], described[blocks.gallery]
 
 
@@ -250,8 +259,8 @@ def _binary(blocks: _Blocks, k1: int, k2: int) -> tuple[sparse.csr_array, sparse
 
     near_k2 = near[blocks.queries, :k2]
     if blocks.square:
-        return _mean_over(near_k2, query), _mean_over(among[:, 1 : k2 + 1], gallery)
-    return _mean_over(near_k2, sparse.vstack([query, gallery]).tocsr()), _mean_over(among[:, 1 : k2 + 1], gallery)
+        return mean_over(near_k2, query), mean_over(among[:, 1 : k2 + 1], gallery)
+    return mean_over(near_k2, sparse.vstack([query, gallery]).tocsr()), mean_over(among[:, 1 : k2 + 1], gallery)
 
 
 def _first(joined: sparse.csr_array, near: np.ndarray) -> np.ndarray:
@@ -264,7 +273,7 @@ def _first(joined: sparse.csr_array, near: np.ndarray) -> np.ndarray:
     return first
 
 
-def _jaccard(query: sparse.csr_array, gallery: sparse.csr_array) -> Iterator[tuple[slice, np.ndarray]]:
+def jaccard_rows(query: sparse.csr_array, gallery: sparse.csr_array) -> Iterator[tuple[slice, np.ndarray]]:
     """Per run of queries their Jaccard distances (R, G): 1 - sum of minima / sum of maxima."""
     by_column = sparse.csc_array(gallery)
     weight, query_weight = (np.asarray(side.sum(axis=1)).ravel() for side in (gallery, query))

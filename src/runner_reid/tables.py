@@ -258,6 +258,19 @@ IDENTITIES = Table(
     ("scene",),
 )
 
+IMAGES = Table(
+    "images",
+    "the pictures of a benchmark, each a scene of its own; read by scoring alone",
+    {
+        "scene": _SCENE,
+        "name": Column(pl.String, "", "file name in the set"),
+        "identity": Column(pl.Int32, "", "who it is; 0 a distractor, -1 junk"),
+        "camera": Column(pl.Int16, "", "number of the camera"),
+        "query": Column(pl.Boolean, "", "looked for; the others of a test are looked through"),
+    },
+    ("scene",),
+)
+
 _ACTOR = Column(pl.String, "", "name of a human being in the rendered world")
 _PASS = Column(pl.Int32, "", "number of the passage, from 0: the track number of the truth")
 TRUTH_PERSONS = Table(

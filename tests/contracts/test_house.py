@@ -16,6 +16,13 @@ MODULES = sorted((ROOT / "src/runner_reid").rglob("*.py"))
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
+UNSUPERVISED = [
+    name
+    for name, entry in PARAMS["extractors"].items()
+    if entry["method"] in ("hhcl", "spcl", "ice", "pplr") and name in PARAMS["training"]
+]
+
+
 def rules(path: Path) -> dict[str, str]:
     """The text of every rule of a file, by its name."""
     parts = re.split(r"^rule (\w+):$", path.read_text(), flags=re.MULTILINE)
@@ -110,6 +117,20 @@ def test_rule_file_opens_with_its_outputs(path):
         ("systems.hhcl_shoe_identities", "ranking.system_similarity", {"rerank", "neighbours", "identity"}),
         ("identity.neighbours", "neighbours.with_neighbours", {}),
         ("systems.hhcl_shoe_neighbours.neighbours", "neighbours.with_neighbours", {}),
+        *(
+            (f"training.{name}.fit{part}", function, given)
+            for name in UNSUPERVISED
+            for part, function, given in (
+                ("", f"extractors.{name.split('_')[0]}.train", {"device", "checkpoint", "fingerprint"}),
+                (".loss", f"extractors.{name.split('_')[0]}.Learner", set()),
+                (".network", "backbones.build", set()),
+                (".augment", "augmentation.vary_pictures", set()),
+                (".clusters", "clustering.pseudo_labels", set()),
+                (".batches", "unsupervised.draw_batches", {"count"}),
+                (".schedule", "unsupervised.Schedule", set()),
+            )
+        ),
+        ("evaluation.benchmark", "benchmarks.import_benchmark", {"role"}),
         ("systems.hhcl_shoe_soft.rerank", "reranking.rerank", {"query_query", "gallery_gallery"}),
         ("evaluation.paper", "evaluation.paper_scores", {}),
         ("report", "reporting.make_report", {}),
@@ -126,9 +147,7 @@ def test_a_section_of_params_is_the_signature_of_one_function(section, function,
     assert not [p for p in signature.parameters.values() if p.name in values and p.default is not p.empty]
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, entry in PARAMS["extractors"].items() if entry["method"] != "published"]
-)
+@pytest.mark.parametrize("name", PARAMS["extractors"])
 def test_an_entry_of_the_catalogue_is_the_signature_of_its_method(name):
     entry = PARAMS["extractors"][name]
     module = importlib.import_module(f"runner_reid.extractors.{entry['method']}")
@@ -137,7 +156,8 @@ def test_an_entry_of_the_catalogue_is_the_signature_of_its_method(name):
         "state",
         "device",
     }
-    assert set(entry) - {"method", "metric"} == choices
+    assert set(entry) - {"method", "metric", "crops"} == choices
+    assert ("crops" in entry) == (module.CROPS == "any")
 
 
 def test_systems_are_sums_of_known_extractors():
@@ -151,7 +171,6 @@ def test_systems_are_sums_of_known_extractors():
 def test_published_features_have_a_place_in_the_catalogue():
     rule = ALL_RULES["import_published"]
     written = set(re.findall(r"features/(\w+)\.npz", rule))
-    assert {name for name, entry in PARAMS["extractors"].items() if entry["method"] == "published"} < written
     assert written <= set(PARAMS["extractors"])
 
 
@@ -178,3 +197,24 @@ def test_the_library_knows_no_workflow(path):
 def test_schema_knows_every_section():
     schema = yaml.safe_load((ROOT / "workflow/schemas/params.schema.yaml").read_text())
     assert set(schema["required"]) == set(PARAMS)
+
+
+@pytest.mark.parametrize("name", UNSUPERVISED)
+def test_an_extractor_sees_what_its_training_saw(name):
+    entry, fit = PARAMS["extractors"][name], PARAMS["training"][name]["fit"]
+    assert all(entry[key] == fit[key] for key in ("network", "size", "resize"))
+
+
+def test_the_published_schedules_change_known_keys_only():
+    def known(overlay: dict, params: dict) -> None:
+        for key, value in overlay.items():
+            assert key in params, key
+            assert isinstance(value, dict) == isinstance(params[key], dict), key
+            if isinstance(value, dict):
+                known(value, params[key])
+
+    overlay = yaml.safe_load((ROOT / "docs/examples/published_training.yaml").read_text())
+    known(overlay, PARAMS)
+    for name, training in overlay["training"].items():
+        assert overlay["extractors"][name]["network"] == training["fit"]["network"]
+        assert overlay["extractors"][name]["size"] == training["fit"]["size"]

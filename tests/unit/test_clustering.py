@@ -1,88 +1,98 @@
-"""Groups, against a plain reference that reconsiders every pair of groups at every step."""
-
-import itertools
+"""Neighbours in common, against a dense reference that follows the published description item by item."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from runner_reid.clustering import group, link
-
-
-def slow_groups(alike: np.ndarray, forbidden: np.ndarray, cut: float) -> list[int]:
-    groups = [[i] for i in range(len(alike))]
-    while True:
-        best = None
-        for a, b in itertools.combinations(groups, 2):
-            pairs = [(i, j) for i in a for j in b]
-            if not any(forbidden[i, j] for i, j in pairs):
-                mean = sum(float(alike[i, j]) for i, j in pairs) / len(pairs)
-                if mean >= cut and (best is None or mean > best[0]):
-                    best = (mean, a, b)
-        if best is None:
-            return [next(min(one) for one in groups if i in one) for i in range(len(alike))]
-        _, a, b = best
-        groups = sorted([one for one in groups if one not in (a, b)] + [sorted(a + b)])
+from runner_reid import clustering
+from runner_reid.errors import InputError
 
 
-def made_up(n: int, seed: int, levels: int, lap: int) -> tuple[np.ndarray, np.ndarray]:
-    """Similarities of few levels, and what is forbidden: less than a lap apart, or at random for a lap of 0."""
+def people(count: int, each: int, *, width: int = 24, spread: float = 0.35, seed: int = 0) -> np.ndarray:
+    """Vectors of length 1 around `count` centres."""
     rng = np.random.default_rng(seed)
-    alike = np.triu(rng.integers(0, levels + 1, (n, n)) / levels, 1).astype(np.float32).astype(np.float64)
-    scene = np.arange(n)
-    near = np.abs(scene[:, None] - scene) < lap if lap else rng.random((n, n)) < 0.3
-    forbidden = np.triu(near, 1)
-    return alike + alike.T, forbidden | forbidden.T
+    feature = np.repeat(rng.normal(size=(count, width)), each, axis=0) + spread * rng.normal(size=(count * each, width))
+    return (feature / np.linalg.norm(feature, axis=1, keepdims=True)).astype(np.float32)
 
 
-def score(first_scene: np.ndarray, alike: np.ndarray, cut: float) -> float:
-    return float(np.triu((alike - cut) * (first_scene[:, None] == first_scene), 1).sum())
+def dense_jaccard(feature: np.ndarray, k1: int, k2: int) -> np.ndarray:
+    """Everything as full matrices and Python sets."""
+    feature = feature.astype(np.float64)
+    count = len(feature)
+    squared = ((feature[:, None] - feature[None]) ** 2).sum(-1)
+    np.fill_diagonal(squared, -1)
+    rank = np.argsort(squared, axis=1, kind="stable")
+    np.fill_diagonal(squared, 0)
+
+    def reciprocal(item, k):
+        return {int(j) for j in rank[item, :k] if item in rank[j, :k]}
+
+    half = int(np.around(k1 / 2)) + 1
+    described = np.zeros((count, count))
+    for i in range(count):
+        base = reciprocal(i, k1)
+        members = set(base)
+        for j in base:
+            candidate = reciprocal(j, min(half, k1))
+            if len(candidate & base) > 2 / 3 * len(candidate):
+                members |= candidate
+        chosen = sorted(members)
+        weight = np.exp(-squared[i, chosen])
+        described[i, chosen] = weight / weight.sum()
+    if k2 > 1:
+        described = np.stack([described[rank[i, :k2]].mean(axis=0) for i in range(count)])
+    shared = np.minimum(described[:, None], described[None]).sum(-1)
+    return np.maximum(1 - shared / (2 - shared), 0)
 
 
-CASES = (
-    st.integers(0, 9),
-    st.integers(0, 2**32 - 1),
-    st.sampled_from([2, 5, 1000]),
-    st.integers(0, 5),
-    st.floats(0, 1),
-)
+@pytest.mark.parametrize("k1, k2", [(30, 6), (20, 1), (6, 3), (2, 2), (500, 6)], ids=str)
+def test_the_distance_is_that_of_the_dense_reference(k1, k2):
+    feature = people(12, 13)
+    sparse = clustering.jaccard_distance(feature, k1=k1, k2=k2, limit=1.0)
+    dense = np.ones(sparse.shape)
+    stored = sparse.tocoo()
+    dense[stored.row, stored.col] = stored.data
+    np.testing.assert_allclose(dense, dense_jaccard(feature, min(k1, len(feature)), k2), atol=1e-6)
+    assert (np.diff(sparse.indptr) > 0).all()
 
 
-@settings(max_examples=150, deadline=None)
-@given(*CASES)
-def test_linkage_is_the_plain_algorithm(n, seed, levels, lap, cut):
-    alike, forbidden = made_up(n, seed, levels, lap)
-    before = alike.copy(), forbidden.copy()
-    assert link(np.arange(n), alike, forbidden, cut=cut).tolist() == slow_groups(*before, cut)
-    np.testing.assert_array_equal(alike, before[0])
-    np.testing.assert_array_equal(forbidden, before[1])
+def test_clusters_are_those_of_dbscan_on_the_dense_reference():
+    from sklearn.cluster import DBSCAN
+
+    feature = people(10, 9, spread=1.1)
+    dense = dense_jaccard(feature, 15, 4)
+    expected = DBSCAN(eps=0.5, min_samples=4, metric="precomputed").fit_predict(dense)
+    found = clustering.pseudo_labels(feature, k1=15, k2=4, eps=0.5, min_samples=4)
+    np.testing.assert_array_equal(found, expected)
+    assert found.max() > 3 and (found == -1).any()
 
 
-@settings(max_examples=150, deadline=None)
-@given(*CASES)
-def test_groups_are_better_than_linkage_and_no_move_improves_them(n, seed, levels, lap, cut):
-    alike, forbidden = made_up(n, seed, levels, lap)
-    found = group(alike, forbidden, cut=cut)
-    assert [found[i] for i in found] == found.tolist() and (found <= np.arange(n)).all(), "called by the first scene"
-    assert not (forbidden & (found[:, None] == found)).any()
-    reached = score(found, alike, cut)
-    assert reached >= score(link(np.arange(n), alike, forbidden, cut=cut), alike, cut) - 1e-6
-    for scene, other in itertools.product(range(n), [*sorted(set(found.tolist())), -1]):
-        moved = found.copy()
-        moved[scene] = other
-        if not (forbidden & (moved[:, None] == moved)).any():
-            assert score(moved, alike, cut) <= reached + 1e-6
+def test_a_limit_only_leaves_out():
+    feature = people(6, 8, spread=0.8)
+    full = clustering.jaccard_distance(feature, k1=10, k2=3, limit=1.0).toarray()
+    cut = clustering.jaccard_distance(feature, k1=10, k2=3, limit=0.6).toarray()
+    np.testing.assert_array_equal(cut, np.where(full <= 0.6, full, 0))
+    assert 0 < (cut > 0).sum() < (full > 0).sum()
 
 
-@pytest.mark.parametrize("wrong", range(3))
-def test_one_wrong_scene_does_not_keep_two_halves_apart(wrong):
-    """Two runners pass in turn; one scene of the second is most alike to the first's next lap."""
-    runner = np.arange(12) % 2
-    alike = np.where(runner[:, None] == runner, 0.7, 0.1)
-    one, other = 2 * wrong + 1, 2 * wrong + 4
-    alike[one, other] = alike[other, one] = 0.95
-    np.fill_diagonal(alike, 0)
-    forbidden = np.abs(np.subtract.outer(range(12), range(12))) == 1
-    assert group(alike, forbidden, cut=0.3).tolist() == runner.tolist()
-    assert link(np.arange(12), alike, forbidden, cut=0.3).tolist() != runner.tolist()
+def test_twins_have_no_distance_that_is_lost():
+    feature = np.repeat(people(3, 1), 5, axis=0)
+    distance = clustering.jaccard_distance(feature, k1=5, k2=1, limit=1.0)
+    assert distance.nnz == 3 * 5 * 5 and np.abs(distance.data).max() < 1e-6
+    assert clustering.cluster(distance, eps=0.1, min_samples=4).tolist() == np.repeat([0, 1, 2], 5).tolist()
+
+
+def test_nobody_is_no_cluster():
+    assert clustering.pseudo_labels(np.empty((0, 4), np.float32), k1=30, k2=6, eps=0.5, min_samples=4).shape == (0,)
+    assert clustering.pseudo_labels(people(1, 1), k1=30, k2=6, eps=0.5, min_samples=4).tolist() == [-1]
+
+
+def test_centres_leave_outliers_out():
+    feature = np.array([[1, 0], [0, 1], [0, -1]], np.float32)
+    np.testing.assert_allclose(clustering.centres(feature, np.array([0, 0, -1])), [[0.5**0.5, 0.5**0.5]], rtol=1e-6)
+    assert clustering.centres(feature, np.array([-1, -1, -1])).shape == (0, 2)
+
+
+@pytest.mark.parametrize("changes", [{"eps": 1.0}, {"eps": 0.0}, {"min_samples": 0}, {"k1": 0}, {"k2": 0}], ids=str)
+def test_choices_out_of_range_are_told(changes):
+    with pytest.raises(InputError, match="clustering: got"):
+        clustering.pseudo_labels(people(2, 3), **{"k1": 5, "k2": 2, "eps": 0.5, "min_samples": 2} | changes)

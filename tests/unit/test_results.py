@@ -140,7 +140,11 @@ def evaluated(tmp_path, params):
             rankings={"hist": ranking},
             identities={"hist": who},
             provenance={"code": "0"},
-            **{name: value for name, value in params["evaluation"].items() if name not in ("systems", "published")},
+            **{
+                name: value
+                for name, value in params["evaluation"].items()
+                if name not in ("systems", "published", "benchmark")
+            },
         )
 
     return evaluate

@@ -73,10 +73,24 @@ def test_nothing_is_left_to_do(night):
     assert "Nothing to be done" in (done := night.snakemake(TARGET)).stdout + done.stderr
 
 
-def test_a_video_of_ones_own_has_no_published_features(project):
-    done = project.snakemake("results/tiny/features/hhcl_person.npz", dry=True)
-    assert done.returncode != 0
-    assert "error: extractor 'hhcl_person' has no method of ours" in done.stdout + done.stderr
+PLAIN = {"persons": {"method": "background"}, "runners": {"method": "speed"}, "shoes": {"method": "feet"}}
+
+
+def test_features_of_a_name_come_from_where_the_video_does(project):
+    project.overlay(PLAIN)
+    sheet = project.folder / "sheet.tsv"
+    own = next(row for row in sheet.read_text().splitlines() if row.startswith("tiny\t"))
+    sheet.write_text(SHEET + own + "\n" + own.replace("tiny\t", "learned\t", 1).replace("\ttest\t", "\ttrain\t") + "\n")
+    published = project.planned("results/published_night/features/hhcl_person.npz")
+    assert "import_published" in published and "extract_features" not in published
+    ours = project.planned("results/tiny/features/hhcl_person.npz")
+    assert "extract_features" in ours and "import_published" not in ours
+
+
+def test_weights_may_come_from_the_video_itself(project):
+    project.overlay(PLAIN | {"training": {"hhcl_person": {"transductive": True}}})
+    planned = project.snakemake("results/tiny/features/hhcl_person.npz", dry=True)
+    assert "results/weights/on_tiny/hhcl_person.pt" in planned.stdout + planned.stderr
 
 
 def test_a_missing_network_says_where_to_put_the_file(project):

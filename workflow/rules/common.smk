@@ -19,8 +19,9 @@ except InputError as error:
     raise WorkflowError(f"error: {error}") from None
 
 videos = videos.set_index("video", drop=False)
-TEST_VIDEOS = videos.index[videos["role"] == "test"].tolist()
-SEEN_VIDEOS = videos.index[videos["source"] != "published"].tolist()
+BENCHMARKS = videos.index[videos["source"] == "benchmark"].tolist()
+TEST_VIDEOS = videos.index[(videos["role"] == "test") & (videos["source"] != "benchmark")].tolist()
+SEEN_VIDEOS = videos.index[~videos["source"].isin(["published", "benchmark"])].tolist()
 LABELLED_VIDEOS = videos.index[(videos["role"] == "test") & (videos["labels"] != "")].tolist()
 TRACKED = sorted(str(path) for path in Path("data").glob("**/*.dvc"))
 CONDITIONS = sorted(set(videos["condition"]))
@@ -34,12 +35,12 @@ def one_of(names):
 
 
 # Steps up to the features have a video to look at; those after the seam say themselves that they take ANY_VIDEO.
-ANY_VIDEO = one_of(videos.index)
+ANY_VIDEO = one_of(videos.index[videos["source"] != "benchmark"])
 
 
 wildcard_constraints:
     video=one_of(SEEN_VIDEOS),
-    corpus="|".join(["all", *CONDITIONS]),
+    corpus="|".join(["all", *CONDITIONS, *(f"on_{video}" for video in videos.index)]),
     extractor="|".join(config["extractors"]),
     system="|".join(config["systems"]),
 
@@ -111,8 +112,11 @@ def labels_to_score(wildcards):
 
 
 def corpus_videos(corpus, role):
-    """The names of the videos that a corpus (a condition, or `all`) is made of."""
-    return videos.index[(videos["role"] == role) & ((videos["condition"] == corpus) | (corpus == "all"))].tolist()
+    """The names of the videos that a corpus is made of: a condition, `all`, or `on_` and a video."""
+    if corpus.startswith("on_"):
+        return [corpus.removeprefix("on_")]
+    anywhere = (corpus == "all") & (videos["source"] != "benchmark")
+    return videos.index[(videos["role"] == role) & ((videos["condition"] == corpus) | anywhere)].tolist()
 
 
 def of_corpus(pattern, role="train"):
@@ -139,8 +143,11 @@ def own_weights_of(name):
     """An input function: our own weights called `name` for a video or corpus; promoted ones win over trained ones."""
 
     def path(wildcards):
-        shared = config["training"][name]["shared"]
-        corpus = "all" if shared else wildcards.get("corpus") or videos.loc[wildcards.video, "condition"]
+        corpus = wildcards.get("corpus") or videos.loc[wildcards.video, "condition"]
+        if config["training"][name]["shared"]:
+            corpus = "all"
+        if config["training"][name].get("transductive"):
+            corpus = f"on_{wildcards.video}"
         promoted = f"data/weights/{corpus}/{name}.pt"
         return promoted if Path(promoted).exists() else f"results/weights/{corpus}/{name}.pt"
 
@@ -149,7 +156,7 @@ def own_weights_of(name):
 
 def training_choices(name):
     """What the training of `name` is called with: its section without what the workflow itself reads."""
-    return {key: value for key, value in config["training"][name].items() if key != "shared"}
+    return {key: value for key, value in config["training"][name].items() if key not in ("shared", "transductive")}
 
 
 def training_run(name, code):
@@ -177,13 +184,7 @@ def pinned_sha256(name):
 
 def method_of(wildcards):
     """The method of an extractor of the catalogue."""
-    method = config["extractors"][wildcards.extractor]["method"]
-    if method == "published":
-        raise WorkflowError(
-            f"error: extractor {wildcards.extractor!r} has no method of ours, its features come with published videos "
-            f"only; video {wildcards.video!r} is none; take a system without it"
-        )
-    return method
+    return config["extractors"][wildcards.extractor]["method"]
 
 
 def served_choices(wildcards):
@@ -203,6 +204,7 @@ RECEIPTS = [
     f"results/mlflow/receipts/{path}"
     for path in [
         *(f"eval_{video}.json" for video in videos.index),
+        *(f"eval_{video}_{extractor}.json" for video in BENCHMARKS for extractor in config["extractors"]),
         *(f"weights/{corpus}/{name}.json" for corpus in ["all", *CONDITIONS] for name in config["training"]),
     ]
     if Path("results", path).exists()
@@ -219,9 +221,27 @@ def per_system(pattern):
     return lambda wildcards: expand(pattern, video=wildcards.video, system=systems_of(wildcards.video))
 
 
-def declared_by(wildcards):
-    """What that method says of itself: which crops it reads, whether it is learned."""
-    return extractors.declared(method_of(wildcards))
+def is_learned(extractor):
+    """Whether an extractor of the catalogue needs weights that we train."""
+    return extractors.declared(config["extractors"][extractor]["method"])["LEARNED"]
+
+
+def crops_of(extractor):
+    """Which crops an extractor reads, `person` or `shoe`: its method says it, or its entry."""
+    entry = config["extractors"][extractor]
+    return entry.get("crops") or extractors.declared(entry["method"])["CROPS"]
+
+
+def start_of(extractor):
+    """The file of weights that an entry of the catalogue starts from, [] if there is none."""
+    initial = config["extractors"][extractor].get("network", {}).get("initial", "random")
+    return [] if initial in ("imagenet", "random") else initial
+
+
+def cameras_of(wildcards):
+    """For a set of pictures the tables that say which camera took each; a video is one camera."""
+    names = corpus_videos(wildcards.corpus, "train")
+    return expand("results/{video}/images.parquet", video=[name for name in names if name in BENCHMARKS])
 
 
 def used_weights(wildcards):
@@ -230,5 +250,18 @@ def used_weights(wildcards):
         return []
     learned = {"persons": "yolov8", "runners": "efficientnet", "shoes": "yolov8"}
     names = [name for name, method in learned.items() if config[name]["method"] == method]
-    chosen = {name for system in systems_of(wildcards.video) for name in config["systems"][system]["weights"]}
-    return [weights_of(name)(wildcards) for name in [*names, *sorted(chosen & set(config["training"]))]]
+    return [weights_of(name)(wildcards) for name in [*names, *learned_of(wildcards.video)]]
+
+
+def learned_of(video):
+    """The learned extractors that the systems of a video use."""
+    chosen = {name for system in systems_of(video) for name in config["systems"][system]["weights"]}
+    return sorted(filter(is_learned, chosen))
+
+
+def trained_on(wildcards):
+    """A params function: per learned extractor the corpus its weights for this video come from."""
+    if wildcards.video not in [*SEEN_VIDEOS, *BENCHMARKS]:
+        return {}
+    names = [wildcards.extractor] if wildcards.get("extractor") else learned_of(wildcards.video)
+    return {name: Path(weights_of(name)(wildcards)).parent.name for name in names if is_learned(name)}

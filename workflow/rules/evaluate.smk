@@ -27,8 +27,16 @@ rule evaluate:
         video=ANY_VIDEO,
     params:
         code=fingerprint("results"),
-        evaluation={name: value for name, value in config["evaluation"].items() if name not in ("systems", "published")},
-        provenance={"params_sha256": digest(config), "code": fingerprint("")},
+        evaluation={
+            name: value
+            for name, value in config["evaluation"].items()
+            if name not in ("systems", "published", "benchmark")
+        },
+        provenance=lambda wildcards: {
+            "params_sha256": digest(config),
+            "code": fingerprint(""),
+            "trained_on": trained_on(wildcards),
+        },
         weights=used_weights,
         seconds="results/{video}/seconds",
     script:

@@ -8,9 +8,11 @@ rule extract_features:
     input:
         scenes="results/{video}/scenes.parquet",
         sequences="results/{video}/sequences.parquet",
-        crops=lambda wildcards: f"results/{wildcards.video}/{declared_by(wildcards)['CROPS']}_crops.parquet",
+        crops=lambda wildcards: f"results/{wildcards.video}/{crops_of(wildcards.extractor)}_crops.parquet",
         weights=lambda wildcards: (
-            weights_of(wildcards.extractor)(wildcards) if declared_by(wildcards)["LEARNED"] else []
+            weights_of(wildcards.extractor)(wildcards)
+            if is_learned(wildcards.extractor)
+            else start_of(wildcards.extractor)
         ),
     output:
         features="results/{video}/features/{extractor}.npz",
@@ -18,6 +20,8 @@ rule extract_features:
         "logs/{video}/extract_features/{extractor}.log",
     benchmark:
         "results/{video}/seconds/extract_features.{extractor}.tsv"
+    wildcard_constraints:
+        video=one_of([*SEEN_VIDEOS, *BENCHMARKS]),
     threads: 2
     params:
         code=lambda wildcards: fingerprint("features", f"extractors.{method_of(wildcards)}"),

@@ -14,11 +14,11 @@ rule record_evaluation:
     log:
         "logs/{video}/record_evaluation.log",
     wildcard_constraints:
-        video=ANY_VIDEO,
+        video=f"{ANY_VIDEO}|({one_of(BENCHMARKS)})_({one_of(config['extractors'])})",
     params:
         code=fingerprint("recording"),
         choices=config,
-        condition=fact("condition"),
+        condition=lambda wildcards: videos["condition"].get(wildcards.video, "benchmark"),
         report="results/report_{video}.html",
         tracked=TRACKED,
         outbox="results/mlflow/outbox",

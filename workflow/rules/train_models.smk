@@ -2,7 +2,8 @@
 # `validation`. Promoted weights (data/weights) win over these; see docs/weights.md.
 #
 # INPUTS   data/videos/{video}.mp4, data/labels/{video}/{persons,shoes}.parquet,
-#          results/{video}/{frames,persons,person_crops,sequences}.parquet
+#          results/{video}/{frames,persons,person_crops,shoe_crops,sequences}.parquet,
+#          results/{video}/images.parquet (which camera took the pictures of a benchmark)
 # OUTPUTS  results/weights/{corpus}/{persons,runners,shoes}.{pt,csv}, results/weights/{corpus}/{extractor}.{pt,csv}
 
 
@@ -94,7 +95,9 @@ rule train_shoes:
 rule train_extractor:
     input:
         sequences=of_corpus("results/{video}/sequences.parquet"),
-        crops=of_corpus("results/{video}/person_crops.parquet"),
+        crops=lambda wildcards: of_corpus(f"results/{{video}}/{crops_of(wildcards.extractor)}_crops.parquet")(wildcards),
+        cameras=cameras_of,
+        start=lambda wildcards: start_of(wildcards.extractor),
     output:
         weights="results/weights/{corpus}/{extractor}.pt",
         history="results/weights/{corpus}/{extractor}.csv",
@@ -114,5 +117,6 @@ rule train_extractor:
         card=lambda wildcards: card_of(wildcards.extractor)(wildcards),
         choices=lambda wildcards: training_choices(wildcards.extractor),
         method=lambda wildcards: method_of(wildcards),
+        crops=lambda wildcards: crops_of(wildcards.extractor),
     script:
         "../scripts/train_extractor.py"

@@ -1,7 +1,7 @@
 """What turns the crops of a scene into one feature. This folder is the registry: a method is a file here.
 
 A method is a module with
-    CROPS: "person" or "shoe": which crops it reads.
+    CROPS: "person" or "shoe": which crops it reads; "any" if the entry says it (`crops`).
     LEARNED: whether it needs weights.
     EXAMPLE: choices for `extract` with which the conformance suite runs it.
     extract(scenes, *, <choices>) -> (scene (N,) int, feature (N, D) float32)
