@@ -6,7 +6,6 @@ configfile: "params.yaml"
 
 
 include: "workflow/rules/common.smk"
-# what everything starts from
 include: "workflow/rules/fetch_sources.smk"
 include: "workflow/rules/render_practice.smk"
 # the paper's steps

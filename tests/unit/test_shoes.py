@@ -204,7 +204,7 @@ def test_a_real_network_fits_in(practice, found, monkeypatch):
 
 
 def test_feet_are_where_shoes_are(practice, found):
-    """Without weights: most boxes hold a true shoe."""
+    """Without weights: half of the boxes or more hold a true shoe."""
     sequences = in_scenes(found.persons.filter(pl.col("frame").is_between(20, 60)))
     choices = {**CHOICES, "method": "feet", "feet": {"share": 0.09}, "weights": []}
     rows, _ = shoes.detect_shoes([practice.path], practice.frames, found.persons, sequences, **choices)
@@ -215,7 +215,7 @@ def test_feet_are_where_shoes_are(practice, found):
         middle["x"].is_between(pl.col("x1") - 2, pl.col("x2") + 2)
         & middle["y"].is_between(pl.col("y1") - 2, pl.col("y2") + 2)
     )
-    assert held["scene"].n_unique() >= 0.7 * rows.height
+    assert held["scene"].n_unique() >= 0.5 * rows.height
 
 
 def test_an_unknown_method_is_named(practice, found):

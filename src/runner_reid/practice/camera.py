@@ -104,7 +104,7 @@ LIGHTS = {
     "night": Light(
         sun=(-0.2, 0.8), shadows=((0.75, -0.12, 0.20), (-0.55, -0.15, 0.22), (0.25, 0.20, 0.15)),
         exposure_s=1 / 60, gain=0.86, saturation=0.55, cast_rgb=(1.07, 0.99, 0.80), lift=13.0, blur_px=0.55,
-        noise=1.7, wander=0.03, flicker=0.009, balance=3.0, supersample=2,
+        noise=1.7, wander=0.03, flicker=0.009, balance=1.0, supersample=2,
     ),
 }  # fmt: skip
 
