@@ -54,6 +54,7 @@ def registry(tmp_path_factory):
     folder = tmp_path_factory.mktemp("registry")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr(recording, "DATABASE", f"sqlite:///{folder}/mlflow.db")  # its own: mlflow keeps them open by name
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         for name, corpus in PROMOTED.items():
             made = made_of(ROOT / f"data/weights/{corpus}/{name}.pt", corpus)
@@ -128,9 +129,8 @@ def test_the_extractor_gives_the_features_of_our_step(registry, found):
 
 def test_every_network_has_a_version_with_its_card_and_curves(registry):
     client, experiment = recording._open(recording.DATABASE)
-    named = [run.info.run_name for run in client.search_runs([experiment])]
+    assert len(client.search_runs([experiment])) == len(PROMOTED)
     for name, corpus in PROMOTED.items():
-        assert named.count(f"{name}@{corpus}") == 1
         version = client.get_model_version_by_alias(name, corpus)
         assert str(version.version) == "1" and "| score | value |" in version.description
         run = client.get_run(version.run_id)
