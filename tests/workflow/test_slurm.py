@@ -21,7 +21,7 @@ SCRIPTS = ROOT / "tests/slurm"
 TARGET = "results/eval_tiny.json"
 CLIP = "results/clip/frames.parquet"
 SCATTER = ("--set-scatter", "time_range=2")
-PATIENCE_S = 420
+PATIENCE_S = 600
 
 
 @pytest.fixture(scope="module")
