@@ -155,8 +155,12 @@ def killed_and_hung(project):
     large = second.wait_for(lambda: [job for job in second.jobs() if job != left])[0]
     slow.resume()
     hung = second.wait_for(lambda: [job for job in second.jobs() if job not in (left, large)])[0]
-    second.script(hung).suspend()
-    return SimpleNamespace(project=project, run=second, said=second.end(), left=left, large=large, hung=hung)
+    stuck = second.script(hung)
+    stuck.suspend()
+    said = second.end()
+    with contextlib.suppress(psutil.NoSuchProcess):  # SLURM without cgroups leaves it behind
+        stuck.kill()
+    return SimpleNamespace(project=project, run=second, said=said, left=left, large=large, hung=hung)
 
 
 @pytest.fixture(scope="module")
