@@ -47,13 +47,15 @@ def bucket():
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(240):
+    for _ in range(600):
         assert running.poll() is None
         with contextlib.suppress(OSError):
             request = urllib.request.Request(f"{url}/runners", method="PUT")
             urllib.request.urlopen(request, timeout=5)
             break
         time.sleep(0.5)
+    else:
+        pytest.fail("moto_server did not come up in five minutes")
     yield url
     running.terminate()
     running.wait(30)

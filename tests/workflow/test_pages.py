@@ -62,12 +62,14 @@ def server(tmp_path_factory):
             stderr=log,
         )
     url = f"http://127.0.0.1:{port}"
-    for _ in range(240):
+    for _ in range(600):
         assert running.poll() is None, (folder / "server.log").read_text()
         with contextlib.suppress(OSError):
             urllib.request.urlopen(f"{url}/health", timeout=5)
             break
         time.sleep(0.5)
+    else:
+        pytest.fail("MLflow did not come up in five minutes")
     yield url, experiment, ids
     running.terminate()
     running.wait(30)
