@@ -102,7 +102,7 @@ def runners(files, run):
 
 def gru_ae(files, run):
     videos = models.per_video(sequences=files["sequences"] * 3, crops=files["found_crops"] * 3)
-    return models.train_extractor(videos, method="gru_ae", **GRU_AE, run=run)
+    return models.train_extractor(videos, cameras=[], method="gru_ae", crops="person", **GRU_AE, run=run)
 
 
 TRAININGS = {
@@ -197,4 +197,4 @@ def test_lists_of_paths_are_equally_long():
 
 def test_another_method_is_told(files, tmp_path):
     with pytest.raises(InputError, match="got method 'none'"):
-        models.train_extractor([], method="none", fit={}, run=start(tmp_path, files, {}))
+        models.train_extractor([], cameras=[], method="none", crops="person", fit={}, run=start(tmp_path, files, {}))
