@@ -28,7 +28,16 @@ def test_result_has_the_agreed_shape(finished):
     assert set(result) == {"video", "scenes", "tracking", "systems", "provenance"}
     assert set(result["scenes"]) == {"found", "labelled", "matched", "missed", "spurious", "recall", "precision"}
     assert set(result["tracking"]) == {"MOTA", "IDF1", "HOTA"}
-    assert list(result["systems"]) == ["hist", "hist_shoe", "hist_lab", "gru", "gru_hist"]
+    assert list(result["systems"]) == [
+        "hist",
+        "hist_shoe",
+        "hist_lab",
+        "gru",
+        "gru_hist",
+        "hhcl",
+        "hhcl_shoe",
+        "hhcl_shoe_identities",
+    ]
     for system in result["systems"].values():
         assert set(system["paper"]) == {"mAP", "rank1", "rank5", "rank10", "queries", "ceiling"}
         assert set(system["strict"]) == {"mAP", "mAP_ci95", "rank1", "rank5", "mINP", "queries"}
