@@ -37,6 +37,7 @@ def test_result_has_the_agreed_shape(finished):
         "hhcl",
         "hhcl_shoe",
         "hhcl_shoe_identities",
+        "hhcl_lab",
     ]
     for system in result["systems"].values():
         assert set(system["paper"]) == {"mAP", "rank1", "rank5", "rank10", "queries", "ceiling"}
