@@ -31,6 +31,8 @@ LAPS = pl.Schema(
     }
 )
 """The table of laps: one row per scene, in order of runner and lap."""
+SAME_PASSAGE_S = 5.0
+"""No lap is run faster than this."""
 DOUBTS = {
     "forbidden": "passes with this runner",
     "torn": "fits another as well",
@@ -159,20 +161,23 @@ def lap_table(scenes: pl.DataFrame, identities: pl.DataFrame) -> pl.DataFrame:
     """The laps of every runner (table LAPS).
 
     scenes, identities: tables SCENES, IDENTITIES of the same scenes. Runners and laps are numbered from 1.
-    lap_time_s is the time since the start of the runner's previous scene, null in the first; speed and cadence
-    are null where they are unknown, doubt where there is none.
+    A scene that starts within SAME_PASSAGE_S of the runner's one before is of the same lap: a passage broken in two.
+    lap_time_s is the time since the start of the runner's previous lap, null in the first and in a later piece of a
+    lap; speed and cadence are null where they are unknown, doubt where there is none.
     """
     if scenes["scene"].sort().to_list() != identities["scene"].sort().to_list():
         raise InputError(
             "identities: expected those of the table of scenes, got other scenes; delete the file and run again"
         )
+    piece = (pl.col("start_s").diff() < SAME_PASSAGE_S).fill_null(False)
     return (
         scenes.join(identities, on="scene")
         .sort("runner", "start_s", "scene")
+        .with_columns(piece=piece.over("runner"), lap=(~piece).cum_sum().over("runner"))
+        .with_columns(lap_start_s=pl.col("start_s").first().over("runner", "lap"))
         .with_columns(
             runner=pl.col("runner") + 1,
-            lap=pl.int_range(1, pl.len() + 1).over("runner"),
-            lap_time_s=pl.col("start_s").diff().over("runner"),
+            lap_time_s=pl.when(~pl.col("piece")).then(pl.col("start_s") - pl.col("lap_start_s").shift().over("runner")),
             speed=pl.col("speed").fill_nan(None),
             cadence=pl.col("cadence").fill_nan(None),
             doubt=pl.col("doubt").replace("", None),

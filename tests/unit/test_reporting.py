@@ -224,6 +224,16 @@ def test_identities_of_other_scenes_are_refused(tmp_path):
         reporting.lap_table(material.scenes, material.identities[:1])
 
 
+def test_a_passage_broken_in_two_is_one_lap(tmp_path):
+    start_s = [0.0, 0.7, 60.0, 121.0, 121.5]
+    scenes = pl.DataFrame({"scene": range(5), "start_s": start_s, "end_s": start_s, "direction": ["left"] * 5})
+    scenes = scenes.with_columns(speed=pl.lit(3.0), cadence=pl.lit(180.0))
+    identities = pl.DataFrame({"scene": range(5), "runner": [0] * 5, "confidence": [1.0] * 5, "doubt": [""] * 5})
+    laps = reporting.lap_table(scenes, identities)
+    assert laps["lap"].to_list() == [1, 1, 2, 3, 3]
+    assert laps["lap_time_s"].to_list() == [None, None, 60.0, 61.0, None]
+
+
 @pytest.mark.parametrize(
     "confidence, crops_per_runner, expected",
     [
