@@ -234,6 +234,8 @@ def _open(uri: str) -> tuple[Any, str]:
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient  # takes seconds, and reads the variables above
 
+    if uri == DATABASE:  # by its whole path: MLflow keeps what it has open by name
+        uri = f"sqlite:///{Path('mlflow.db').resolve()}"
     client = MlflowClient(tracking_uri=uri)
     found = client.get_experiment_by_name(EXPERIMENT)
     experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT)
