@@ -43,8 +43,10 @@ def test_result_has_the_agreed_shape(finished):
         assert set(system["paper"]) == {"mAP", "rank1", "rank5", "rank10", "queries", "ceiling"}
         assert set(system["strict"]) == {"mAP", "mAP_ci95", "rank1", "rank5", "mINP", "queries"}
         assert {"found", "true", "ARI", "ARI_all"} < set(system["identities"])
-    assert {"params_sha256", "code", "weights", "seconds"} == set(result["provenance"])
-    assert {"persons", "runners", "shoes", "gru_ae"} == set(result["provenance"]["weights"])
+    assert {"params_sha256", "code", "weights", "trained_on", "seconds"} == set(result["provenance"])
+    learned = {"gru_ae", "hhcl_person", "hhcl_shoe"}
+    assert {"persons", "runners", "shoes"} | learned == set(result["provenance"]["weights"])
+    assert learned == set(result["provenance"]["trained_on"])
     assert result["provenance"]["seconds"]["segment_persons"] > 0
 
 
@@ -80,7 +82,7 @@ def test_a_second_run_has_nothing_to_do(finished):
             {"shoes": {"yolov8": {"min_score": 0.3}}},
             {"detect_shoes", "extract_features", "compare_scenes", "rank_scenes", "assign_identities", "evaluate"},
         ),
-        ({"identity": {"threshold": 0.8}}, {"assign_identities", "evaluate"}),
+        ({"identity": {"threshold": 0.8}}, {"rank_scenes", "assign_identities", "evaluate"}),
         ({"evaluation": {"bootstrap": 100}}, {"evaluate"}),
         ({"report": {"crops_per_runner": 5}}, set()),
     ],
@@ -90,8 +92,10 @@ def test_a_changed_parameter_reruns_only_what_depends_on_it(finished, change, re
     planned = finished.planned(TARGET)
     finished.overlay({})
     assert set(planned) - {"evaluate"} == rerun - {"evaluate"}
+    if "identity" in change:
+        assert planned["rank_scenes"] == 1  # hhcl_shoe_identities
     if "shoes" in change:
-        assert planned["extract_features"] == 2  # shoe_hist and shoe_lab
+        assert planned["extract_features"] == 3  # shoe_hist, shoe_lab and hhcl_shoe
 
 
 def test_a_second_snakemake_finds_the_folder_locked_and_a_killed_run_goes_on_where_it_was(finished):
