@@ -102,7 +102,8 @@ def test_a_second_snakemake_finds_the_folder_locked_and_a_killed_run_goes_on_whe
     """Kill snakemake with everything it started in the middle of a run; nothing half-written is taken for whole."""
     results = finished.folder / "results/tiny"
     kept = (results / "persons.parquet").stat().st_mtime_ns
-    for path in [*results.glob("features/*"), results / "shoes.parquet", results / "shoe_crops.parquet"]:
+    made = [path for part in ("features", "similarity", "ranking", "identities") for path in results.glob(f"{part}/*")]
+    for path in [*made, results / "shoes.parquet", results / "shoe_crops.parquet", finished.folder / TARGET]:
         path.unlink()
     running = subprocess.Popen(
         finished.command(TARGET),
