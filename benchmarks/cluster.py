@@ -20,7 +20,7 @@ def main() -> None:
     feature += rng.standard_normal(feature.shape, np.float32)
     feature /= np.linalg.norm(feature, axis=1, keepdims=True)
     start = time.perf_counter()
-    label = pseudo_labels(feature, k1=30, k2=6, eps=0.45, min_samples=4)
+    label = pseudo_labels(feature, np.zeros(count), k1=30, k2=6, eps=0.45, min_samples=4, by_camera=False)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(

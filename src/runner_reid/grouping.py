@@ -42,11 +42,11 @@ def group(alike: np.ndarray, forbidden: np.ndarray, *, cut: float) -> np.ndarray
     first_scene = link(np.arange(len(alike)), alike, forbidden, cut=cut)
     gain = alike - cut
     np.fill_diagonal(gain, 0)
-    crowds = list(_crowds(forbidden))
+    cliques = list(_cliques(forbidden))
     score = -np.inf
     while (found := float(gain[first_scene[:, None] == first_scene].sum())) > score + 1e-9:
         score, best = found, first_scene
-        first_scene = link(_moved(best, gain, forbidden, crowds), alike, forbidden, cut=cut)
+        first_scene = link(_moved(best, gain, forbidden, cliques), alike, forbidden, cut=cut)
     return best
 
 
@@ -90,23 +90,23 @@ def mend(
             return first_scene
 
 
-def _crowds(forbidden: np.ndarray) -> Iterator[np.ndarray]:
+def _cliques(forbidden: np.ndarray) -> Iterator[np.ndarray]:
     """Runs of scenes that are all forbidden to each other, each scene in one at least; none within an earlier one."""
     last = -1
     for first in range(len(forbidden)):
-        crowd = [first]
+        clique = [first]
         for scene in range(first + 1, len(forbidden)):
-            if forbidden[scene, crowd].all():
-                crowd.append(scene)
+            if forbidden[scene, clique].all():
+                clique.append(scene)
             elif not forbidden[scene, first]:
                 break
-        if crowd[-1] > last or len(crowd) == 1:
-            last = max(last, crowd[-1])
-            yield np.array(crowd)
+        if clique[-1] > last or len(clique) == 1:
+            last = max(last, clique[-1])
+            yield np.array(clique)
 
 
-def _moved(first_scene: np.ndarray, gain: np.ndarray, forbidden: np.ndarray, crowds: list[np.ndarray]) -> np.ndarray:
-    """The groups after each crowd in turn was assigned anew; a crowd stays unless that gains.
+def _moved(first_scene: np.ndarray, gain: np.ndarray, forbidden: np.ndarray, cliques: list[np.ndarray]) -> np.ndarray:
+    """The groups after each clique in turn was assigned anew; a clique stays unless that gains.
 
     `total` (N, N) is what each scene (column) gains by each group, `barred` how many of its scenes are forbidden.
     """
@@ -115,18 +115,18 @@ def _moved(first_scene: np.ndarray, gain: np.ndarray, forbidden: np.ndarray, cro
     names = np.unique(first_scene)
     for sums, pairs in ((total, gain), (barred, forbidden.astype(np.float64))):
         sums[names] = _sums(pairs, first_scene)
-    for crowd in crowds:
-        own, among = label[crowd], np.ix_(crowd, crowd)
+    for clique in cliques:
+        own, among = label[clique], np.ix_(clique, clique)
         others = size - np.bincount(own, minlength=len(size))
-        kept, spare = np.flatnonzero(others), np.flatnonzero(others == 0)[: len(crowd)]
+        kept, spare = np.flatnonzero(others), np.flatnonzero(others == 0)[: len(clique)]
         inside = (own[:, None] == kept).astype(np.float64)
-        to_group = total[np.ix_(kept, crowd)].T - gain[among] @ inside
-        to_group[barred[np.ix_(kept, crowd)].T - forbidden[among] @ inside > 0.5] = NEVER
-        choice = np.hstack([to_group, np.where(np.eye(len(crowd), dtype=bool), 0, NEVER)])
+        to_group = total[np.ix_(kept, clique)].T - gain[among] @ inside
+        to_group[barred[np.ix_(kept, clique)].T - forbidden[among] @ inside > 0.5] = NEVER
+        choice = np.hstack([to_group, np.where(np.eye(len(clique), dtype=bool), 0, NEVER)])
         column = linear_sum_assignment(choice, maximize=True)[1]
-        if choice[np.arange(len(crowd)), column].sum() <= (to_group * inside).sum() + 1e-9:
+        if choice[np.arange(len(clique)), column].sum() <= (to_group * inside).sum() + 1e-9:
             continue
-        for scene, old, new in zip(crowd, own, np.append(kept, spare)[column], strict=True):
+        for scene, old, new in zip(clique, own, np.append(kept, spare)[column], strict=True):
             if old != new:
                 for sums, pairs in ((total, gain), (barred, forbidden)):
                     sums[old] -= pairs[scene]

@@ -77,9 +77,9 @@ def recurrence(
     is what foretells best whether a pair matches that is left out. Where nobody keeps time, all is about 0.
     """
     first, second = np.nonzero(np.triu(~forbidden, 1))
-    alike = np.zeros(similarity.shape)
+    log_ratio = np.zeros(similarity.shape)
     if not len(first) or not forbidden.any():
-        return alike
+        return log_ratio
     match = np.triu((similarity > np.quantile(similarity[forbidden], 1 - false_match_rate)) & ~forbidden, 1)
     hit = match[first, second].astype(np.float64)
     overall = np.full(len(hit), np.clip(hit.mean(), 1e-4, 1 - 1e-4))
@@ -88,8 +88,8 @@ def recurrence(
     possible = np.triu(~forbidden, 1)
     near = ([_near(pairs, start_s, width_s)[first, second] for pairs in (match, possible)] for width_s in LAG_S)
     rate = _foretelling(hit, by_lag, near)
-    alike[first, second] = alike[second, first] = np.log(rate / overall)
-    return alike
+    log_ratio[first, second] = log_ratio[second, first] = np.log(rate / overall)
+    return log_ratio
 
 
 def _foretelling(hit: np.ndarray, expected: np.ndarray, counted: Iterable[Sequence[np.ndarray]]) -> np.ndarray:

@@ -201,7 +201,7 @@ def send_waiting(outbox: str | os.PathLike) -> int:
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or DATABASE
     with _alone(Path(outbox) / ".lock"):
-        waiting = sorted(Path(outbox).glob("*.json"))
+        waiting = sorted(Path(outbox).glob("[!.]*.json"))
         if not waiting:
             return 0
         try:
@@ -235,7 +235,7 @@ def _open(uri: str) -> tuple[Any, str]:
     from mlflow import MlflowClient  # takes seconds, and reads the variables above
 
     if uri == DATABASE:  # by its whole path: MLflow keeps what it has open by name
-        uri = f"sqlite:///{Path('mlflow.db').resolve()}"
+        uri = f"sqlite:///{Path(DATABASE.removeprefix('sqlite:///')).resolve()}"
     client = MlflowClient(tracking_uri=uri)
     found = client.get_experiment_by_name(EXPERIMENT)
     experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT)

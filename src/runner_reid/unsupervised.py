@@ -19,7 +19,7 @@ from runner_reid.errors import InputError, check_choice
 
 EXAMPLE = backbones.EXAMPLE | {
     **{"frames_per_scene": 4, "augment": {"flip": 0.5, "pad": 2, "erase": 0.5, "blur": 0.5}},
-    **{"clusters": {"k1": 4, "k2": 2, "eps": 0.6, "min_samples": 1}},
+    **{"clusters": {"k1": 4, "k2": 2, "eps": 0.6, "min_samples": 1, "by_camera": False}},
     **{"batches": {"clusters": 2, "each": 2, "by_camera": False}},
     "precision": {"describe": "float32", "learn": "float32"},
     "schedule": {
@@ -61,13 +61,15 @@ class Learner(nn.Module):
         """What clustering looks at: a vector of length 1 per picture, (B, D)."""
         return self.network(images)
 
-    def label(self, epoch: int, describe: Describe, clusters: dict) -> tuple[torch.Tensor, np.ndarray]:
+    def label(
+        self, epoch: int, describe: Describe, camera: np.ndarray, clusters: dict
+    ) -> tuple[torch.Tensor, np.ndarray]:
         """What `begin` needs of the vectors of all pictures, and their labels (N,): 0..C-1, below 0 is left out.
 
-        describe: gives the vectors (N, D). clusters: choices of `clustering.pseudo_labels`.
+        describe: gives the vectors (N, D). camera: (N,). clusters: choices of `clustering.pseudo_labels`.
         """
         feature = describe()
-        return feature, clustering.pseudo_labels(feature.cpu().numpy(), **clusters)
+        return feature, clustering.pseudo_labels(feature.cpu().numpy(), camera, **clusters)
 
     def begin(self, epoch: int, feature: torch.Tensor, label: torch.Tensor, camera: torch.Tensor) -> None:
         """Make ready for an epoch with these labels (N,) on the device."""
@@ -173,7 +175,7 @@ def trainer(make: Callable[..., Learner]) -> Callable[..., tuple[Embedder, Itera
 
         def train_epoch(epoch: int) -> dict[str, float]:
             generator = np.random.default_rng(training.epoch_seed(seed, epoch))
-            feature, label = learner.label(epoch, describe, clusters)
+            feature, label = learner.label(epoch, describe, camera, clusters)
             sizes = np.bincount(label[label >= 0])
             if len(sizes) < 2:
                 raise InputError(
@@ -274,37 +276,6 @@ def follow(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
 def soft_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """-sum(target * log softmax(logits)) per row."""
     return -(target * logits.log_softmax(1)).sum(1)
-
-
-class CameraProxies:
-    """The mean of every cluster as each camera sees it, and the loss that draws them together (Wang et al. 2021, CAP).
-
-    Only sets with several cameras have pairs to draw; otherwise every loss is 0.
-    """
-
-    def __init__(self, feature: torch.Tensor, label: torch.Tensor, camera: torch.Tensor):
-        pair = torch.stack([label, camera.to(label.dtype)], 1)
-        known, number = torch.unique(pair[label >= 0], dim=0, return_inverse=True)
-        self.label, self.camera = known[:, 0], known[:, 1]
-        self.centre = centres(feature[label >= 0], number)
-
-    def losses(
-        self, feature: torch.Tensor, batch: Batch, *, temperature: float, negatives: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Per row of `feature` (B, D) of a batch its loss, and whether another camera sees its cluster; both (B,).
-
-        The loss is the cross entropy of a softmax over the proxies of its own cluster by other cameras (sharing the
-        target) and the `negatives` most similar of other clusters.
-        """
-        alike = feature @ self.centre.T / temperature
-        own = batch.label[:, None] == self.label
-        wanted = own & (batch.camera[:, None] != self.camera)
-        nearest = alike.detach().masked_fill(own, -torch.inf).topk(min(negatives, alike.shape[1]), dim=1).indices
-        kept = wanted.scatter(1, nearest, True) & (wanted | ~own)
-        seen = wanted.any(1)
-        target = wanted / wanted.sum(1, keepdim=True).clamp(min=1)
-        logits = alike.masked_fill(~kept, -1e4)
-        return soft_cross_entropy(logits, target) * seen, seen
 
 
 def _view(images: np.ndarray, generator: np.random.Generator, view: str, augment: dict) -> np.ndarray:

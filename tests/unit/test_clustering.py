@@ -44,6 +44,11 @@ def dense_jaccard(feature: np.ndarray, k1: int, k2: int) -> np.ndarray:
     return np.maximum(1 - shared / (2 - shared), 0)
 
 
+def labels(feature: np.ndarray, **choices) -> np.ndarray:
+    """Of one camera."""
+    return clustering.pseudo_labels(feature, np.zeros(len(feature)), **choices, by_camera=False)
+
+
 @pytest.mark.parametrize("k1, k2", [(30, 6), (20, 1), (6, 3), (2, 2), (500, 6)], ids=str)
 def test_the_distance_is_that_of_the_dense_reference(k1, k2):
     feature = people(12, 13)
@@ -61,9 +66,20 @@ def test_clusters_are_those_of_dbscan_on_the_dense_reference():
     feature = people(10, 9, spread=1.1)
     dense = dense_jaccard(feature, 15, 4)
     expected = DBSCAN(eps=0.5, min_samples=4, metric="precomputed").fit_predict(dense)
-    found = clustering.pseudo_labels(feature, k1=15, k2=4, eps=0.5, min_samples=4)
+    found = labels(feature, k1=15, k2=4, eps=0.5, min_samples=4)
     np.testing.assert_array_equal(found, expected)
     assert found.max() > 3 and (found == -1).any()
+
+
+def test_people_are_found_across_cameras():
+    who, camera = np.repeat(np.arange(8), 10), np.tile([1, 2], 40)
+    feature = people(8, 10, spread=0.5) + np.where(camera == 1, 1.0, -1.0).astype(np.float32)[:, None]
+    feature /= np.linalg.norm(feature, axis=1, keepdims=True)
+    choices = {"k1": 15, "k2": 4, "eps": 0.5, "min_samples": 4}
+    torn = clustering.pseudo_labels(feature, camera, **choices, by_camera=False)
+    whole = clustering.pseudo_labels(feature, camera, **choices, by_camera=True)
+    assert all(len(set(camera[torn == number])) == 1 for number in range(torn.max() + 1))
+    np.testing.assert_array_equal(whole, who)
 
 
 def test_a_limit_only_leaves_out():
@@ -82,8 +98,8 @@ def test_twins_have_no_distance_that_is_lost():
 
 
 def test_nobody_is_no_cluster():
-    assert clustering.pseudo_labels(np.empty((0, 4), np.float32), k1=30, k2=6, eps=0.5, min_samples=4).shape == (0,)
-    assert clustering.pseudo_labels(people(1, 1), k1=30, k2=6, eps=0.5, min_samples=4).tolist() == [-1]
+    assert labels(np.empty((0, 4), np.float32), k1=30, k2=6, eps=0.5, min_samples=4).shape == (0,)
+    assert labels(people(1, 1), k1=30, k2=6, eps=0.5, min_samples=4).tolist() == [-1]
 
 
 def test_centres_leave_outliers_out():
@@ -95,4 +111,4 @@ def test_centres_leave_outliers_out():
 @pytest.mark.parametrize("changes", [{"eps": 1.0}, {"eps": 0.0}, {"min_samples": 0}, {"k1": 0}, {"k2": 0}], ids=str)
 def test_choices_out_of_range_are_told(changes):
     with pytest.raises(InputError, match="clustering: got"):
-        clustering.pseudo_labels(people(2, 3), **{"k1": 5, "k2": 2, "eps": 0.5, "min_samples": 2} | changes)
+        labels(people(2, 3), **{"k1": 5, "k2": 2, "eps": 0.5, "min_samples": 2} | changes)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from runner_reid import backbones, unsupervised
+from runner_reid import backbones, cameras, unsupervised
 from runner_reid.extractors import hhcl, ice, pplr, spcl
 
 WIDTH, COUNT, BATCH, CLASSES = 8, 24, 10, 4
@@ -190,17 +190,17 @@ def camera_losses(feature: torch.Tensor, *, negatives: int) -> list[float | None
 
 @pytest.mark.parametrize("negatives", [2, 5, 50])
 def test_the_loss_between_cameras(negatives):
-    proxies = unsupervised.CameraProxies(FEATURE, LABEL, CAMERA)
-    found, seen = proxies.losses(NEW, batch(), temperature=0.07, negatives=negatives)
+    proxies = cameras.CameraProxies(FEATURE, LABEL, CAMERA)
+    found, seen = proxies.losses(NEW, batch(), weight=1.0, temperature=0.07, negatives=negatives)
     expected = camera_losses(NEW, negatives=negatives)
     assert seen.tolist() == [value is not None for value in expected]
     assert found.tolist() == pytest.approx([value or 0.0 for value in expected], abs=1e-5, rel=1e-5)
 
 
 def test_one_camera_has_no_loss_between_cameras():
-    proxies = unsupervised.CameraProxies(FEATURE, LABEL, torch.zeros_like(CAMERA))
+    proxies = cameras.CameraProxies(FEATURE, LABEL, torch.zeros_like(CAMERA))
     alone = unsupervised.Batch([], ROW, LABEL[ROW], torch.zeros_like(ROW))
-    found, seen = proxies.losses(NEW, alone, temperature=0.07, negatives=50)
+    found, seen = proxies.losses(NEW, alone, weight=1.0, temperature=0.07, negatives=50)
     assert not seen.any() and found.abs().sum() == 0
 
 

@@ -25,6 +25,7 @@ SEEN_VIDEOS = videos.index[~videos["source"].isin(["published", "benchmark"])].t
 LABELLED_VIDEOS = videos.index[(videos["role"] == "test") & (videos["labels"] != "")].tolist()
 TRACKED = sorted(str(path) for path in Path("data").glob("**/*.dvc"))
 CONDITIONS = sorted(set(videos["condition"]))
+NETWORK_METHODS = {"persons": "yolov8", "runners": "efficientnet", "shoes": "yolov8"}  # that need our weights
 
 os.environ["RUNNER_REID_CORES"] = str(workflow.resource_settings.cores or "")
 
@@ -189,7 +190,7 @@ def method_of(wildcards):
 
 def served_choices(wildcards):
     """What a trained network is called with besides its weights."""
-    method = {"persons": "yolov8", "runners": "efficientnet", "shoes": "yolov8"}.get(wildcards.network)
+    method = NETWORK_METHODS.get(wildcards.network)
     return config[wildcards.network][method] if method else config["extractors"][wildcards.network]
 
 
@@ -248,8 +249,7 @@ def used_weights(wildcards):
     """The weights that the results of a video depend on."""
     if wildcards.video not in SEEN_VIDEOS:
         return []
-    learned = {"persons": "yolov8", "runners": "efficientnet", "shoes": "yolov8"}
-    names = [name for name, method in learned.items() if config[name]["method"] == method]
+    names = [name for name, method in NETWORK_METHODS.items() if config[name]["method"] == method]
     return [weights_of(name)(wildcards) for name in [*names, *learned_of(wildcards.video)]]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy, kl_div
 
-from runner_reid import backbones, unsupervised
+from runner_reid import backbones, cameras, unsupervised
 from runner_reid.backbones import Embedder
 
 CROPS = "any"
@@ -19,7 +19,7 @@ EXAMPLE_TRAINING = unsupervised.EXAMPLE | {
     "loss": {
         **{"teacher_momentum": 0.9, "centre_temperature": 0.5, "smoothing": 0.1, "instance_temperature": 0.1},
         **{"consistency_temperature": 0.4, "consistency_weight": 10.0},
-        **{"camera_weight": 0.5, "camera_temperature": 0.07, "camera_negatives": 50},
+        "camera": cameras.EXAMPLE,
     }
 }
 
@@ -30,8 +30,7 @@ class Learner(unsupervised.Learner):
     teacher_momentum: what the teacher keeps of itself at a step; published 0.999, which asks for thousands of steps.
     centre_temperature, smoothing: of the softmax over the centres and its target, 0.5 and 0.1. instance_temperature: of
     the hard instance loss, 0.1. consistency_temperature, consistency_weight: of the agreement with the teacher, 0.4 and
-    10. camera_weight, camera_temperature, camera_negatives: of the loss between cameras, 0.5, 0.07 and 50; a weight of
-    0 does without it, as one camera does.
+    10. camera: of `cameras.CameraProxies.losses`; a weight of 0 does without it, as one camera does.
 
     Published, the teacher gets its pictures in another order: batch statistics on one device are the same in any order.
     """
@@ -49,9 +48,7 @@ class Learner(unsupervised.Learner):
         instance_temperature: float,
         consistency_temperature: float,
         consistency_weight: float,
-        camera_weight: float,
-        camera_temperature: float,
-        camera_negatives: int,
+        camera: dict,
     ):
         super().__init__(network)
         self.teacher = copy.deepcopy(network).requires_grad_(False)
@@ -59,15 +56,14 @@ class Learner(unsupervised.Learner):
         self.centre_temperature, self.smoothing = centre_temperature, smoothing
         self.instance_temperature = instance_temperature
         self.consistency_temperature, self.consistency_weight = consistency_temperature, consistency_weight
-        self.camera_weight = camera_weight
-        self.camera_temperature, self.camera_negatives = camera_temperature, camera_negatives
+        self.camera = camera
 
     def describe(self, images: np.ndarray) -> torch.Tensor:
         return self.teacher(images)
 
     def begin(self, epoch: int, feature: torch.Tensor, label: torch.Tensor, camera: torch.Tensor) -> None:
         self.centres = unsupervised.centres(feature, label)
-        self.proxies = unsupervised.CameraProxies(feature, label, camera)
+        self.proxies = cameras.CameraProxies(feature, label, camera)
 
     def loss(self, batch: unsupervised.Batch) -> torch.Tensor:
         student = self.network(batch.views[0])
@@ -75,7 +71,7 @@ class Learner(unsupervised.Learner):
             strong, weak = self.teacher(batch.views[1]), self.teacher(batch.views[2])
         value = self.centre_loss(student, batch.label) + self.instance_loss(student, strong, batch.label)
         value = value + self.consistency_weight * self.consistency_loss(student, strong, weak)
-        return value + self.camera_loss(student, batch) if self.camera_weight else value
+        return value + self.camera_loss(student, batch) if self.camera["weight"] else value
 
     def centre_loss(self, student: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """Cross entropy over the centres, with a smoothed target."""
@@ -97,11 +93,8 @@ class Learner(unsupervised.Learner):
 
     def camera_loss(self, student: torch.Tensor, batch: unsupervised.Batch) -> torch.Tensor:
         """The loss between cameras: the mean over each camera's pictures, summed over the cameras."""
-        losses, _ = self.proxies.losses(
-            student, batch, temperature=self.camera_temperature, negatives=self.camera_negatives
-        )
-        cameras = [losses[batch.camera == number].mean() for number in batch.camera.unique()]
-        return self.camera_weight * torch.stack(cameras).sum()
+        losses, _ = self.proxies.losses(student, batch, **self.camera)
+        return torch.stack([losses[batch.camera == number].mean() for number in batch.camera.unique()]).sum()
 
     def after_step(self, batch: unsupervised.Batch) -> None:
         unsupervised.follow(self.teacher, self.network, self.teacher_momentum)

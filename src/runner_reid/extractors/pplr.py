@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import adaptive_avg_pool2d, cross_entropy, normalize, one_hot, softplus
 
-from runner_reid import backbones, clustering, unsupervised
+from runner_reid import backbones, cameras, clustering, unsupervised
 from runner_reid.backbones import Embedder, neck
 
 CROPS = "any"
@@ -17,7 +17,7 @@ EXAMPLE = backbones.EXAMPLE
 EXAMPLE_TRAINING = unsupervised.EXAMPLE | {
     "loss": {
         **{"parts": 3, "neighbours": 3, "own_share": 0.5, "smoothing": 0.1, "smoothed_epochs": 5},
-        **{"camera_weight": 0.5, "camera_temperature": 0.07, "camera_negatives": 50},
+        "camera": cameras.EXAMPLE,
     }
 }
 
@@ -27,8 +27,8 @@ class Learner(unsupervised.Learner):
 
     parts: horizontal stripes of the map, published 3. neighbours: of whom the whole and a part are compared, 20.
     own_share: share of the cluster's label in the target of the whole, 0.5; the parts give the rest. smoothing: of the
-    parts' labels in the first `smoothed_epochs` epochs, 0.1 and 5. camera_weight, camera_temperature, camera_negatives:
-    of the loss between cameras, 0.5, 0.07 and 50; a weight of 0 does without it, as one camera does.
+    parts' labels in the first `smoothed_epochs` epochs, 0.1 and 5. camera: of `cameras.CameraProxies.losses`; a weight
+    of 0 does without it, as one camera does.
 
     Classifiers start at each epoch from the centres of its clusters, and have an optimiser of their own for that epoch:
     published, one optimiser carries what it knew of other clusters over.
@@ -44,16 +44,13 @@ class Learner(unsupervised.Learner):
         own_share: float,
         smoothing: float,
         smoothed_epochs: int,
-        camera_weight: float,
-        camera_temperature: float,
-        camera_negatives: int,
+        camera: dict,
     ):
         super().__init__(network)
         self.necks = nn.ModuleList(neck(network.map_width) for _ in range(parts))
         self.neighbours, self.own_share = neighbours, own_share
         self.smoothing, self.smoothed_epochs = smoothing, smoothed_epochs
-        self.camera_weight = camera_weight
-        self.camera_temperature, self.camera_negatives = camera_temperature, camera_negatives
+        self.camera = camera
 
     def look(self, images: np.ndarray) -> list[torch.Tensor]:
         """What the necks say of the whole and of each part, (B, D) each, not normalised."""
@@ -64,9 +61,11 @@ class Learner(unsupervised.Learner):
     def describe(self, images: np.ndarray) -> torch.Tensor:
         return torch.cat([normalize(one) for one in self.look(images)], 1)
 
-    def label(self, epoch: int, describe: unsupervised.Describe, clusters: dict) -> tuple[torch.Tensor, np.ndarray]:
+    def label(
+        self, epoch: int, describe: unsupervised.Describe, camera: np.ndarray, clusters: dict
+    ) -> tuple[torch.Tensor, np.ndarray]:
         feature = describe()
-        return feature, clustering.pseudo_labels(self.apart(feature)[0].cpu().numpy(), **clusters)
+        return feature, clustering.pseudo_labels(self.apart(feature)[0].cpu().numpy(), camera, **clusters)
 
     def apart(self, feature: torch.Tensor) -> list[torch.Tensor]:
         """The vectors (N, D) of the whole and of each part, out of what `describe` gives."""
@@ -77,7 +76,7 @@ class Learner(unsupervised.Learner):
         self.heads = [unsupervised.centres(one, label).requires_grad_() for one in (whole, *parts)]
         found = agreement(*(one.cpu().numpy() for one in (whole, *parts)), neighbours=self.neighbours)
         self.agreement = torch.from_numpy(found).to(feature.device)
-        self.proxies = unsupervised.CameraProxies(whole, label, camera)
+        self.proxies = cameras.CameraProxies(whole, label, camera)
         self.smoothed = epoch < self.smoothed_epochs
 
     def loss(self, batch: unsupervised.Batch) -> torch.Tensor:
@@ -86,7 +85,7 @@ class Learner(unsupervised.Learner):
         agreement = self.agreement[batch.row]
         value = self.whole_loss(logits[0], logits[1:], agreement, batch.label) + triplet_loss(whole, batch.label)
         value = value + self.part_loss(logits[1:], agreement, batch.label)
-        return value + self.camera_loss(whole, batch) if self.camera_weight else value
+        return value + self.camera_loss(whole, batch) if self.camera["weight"] else value
 
     def whole_loss(
         self, whole: torch.Tensor, parts: list[torch.Tensor], agreement: torch.Tensor, label: torch.Tensor
@@ -110,10 +109,8 @@ class Learner(unsupervised.Learner):
 
     def camera_loss(self, whole: torch.Tensor, batch: unsupervised.Batch) -> torch.Tensor:
         """The loss between cameras, the mean over the pictures whose cluster another camera sees."""
-        losses, seen = self.proxies.losses(
-            normalize(whole), batch, temperature=self.camera_temperature, negatives=self.camera_negatives
-        )
-        return self.camera_weight * losses.sum() / seen.sum().clamp(min=1)
+        losses, seen = self.proxies.losses(normalize(whole), batch, **self.camera)
+        return losses.sum() / seen.sum().clamp(min=1)
 
 
 def agreement(whole: np.ndarray, *parts: np.ndarray, neighbours: int) -> np.ndarray:

@@ -39,11 +39,16 @@ class Learner(unsupervised.Learner):
         self.register_buffer("memory", torch.zeros(count, network.width))
         self.register_buffer("max_independence", torch.tensor(float("nan")))
 
-    def label(self, epoch: int, describe: unsupervised.Describe, clusters: dict) -> tuple[torch.Tensor, np.ndarray]:
+    def label(
+        self, epoch: int, describe: unsupervised.Describe, camera: np.ndarray, clusters: dict
+    ) -> tuple[torch.Tensor, np.ndarray]:
         if epoch == 0:
             self.memory.copy_(describe())
+        seen = self.memory.cpu().numpy()
+        if clusters["by_camera"]:
+            seen = clustering.without_cameras(seen, camera)
         distance = clustering.jaccard_distance(
-            self.memory.cpu().numpy(), k1=clusters["k1"], k2=clusters["k2"], limit=clusters["eps"] + self.eps_gap
+            seen, k1=clusters["k1"], k2=clusters["k2"], limit=clusters["eps"] + self.eps_gap
         )
         usual, tight, loose = (
             alone_apart(clustering.cluster(distance, eps=clusters["eps"] + gap, min_samples=clusters["min_samples"]))
