@@ -25,10 +25,18 @@ from runner_reid.weights import card_path, check_pinned, load_weights
 prepare_torchvision()
 
 from ultralytics import YOLO  # noqa: E402 - needs the operators that prepare_torchvision provides
+from ultralytics.engine.results import Results  # noqa: E402
+from ultralytics.models.yolo.segment import SegmentationPredictor  # noqa: E402
 from ultralytics.nn.tasks import DetectionModel, SegmentationModel  # noqa: E402
+from ultralytics.utils import ops  # noqa: E402
 
 LOSS_GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, overlap_mask=True)
 """ultralytics' defaults for the weights of the terms of the YOLOv8 loss."""
+
+RIVAL_SCORE = 0.4
+"""Who is found less surely takes no pixels from others."""
+FRAGMENT = 0.05
+"""Pieces of a mask smaller than this share of its largest piece are somebody else's."""
 
 Example = tuple[np.ndarray, np.ndarray, np.ndarray]
 """image (H, W, 3) uint8 RGB; boxes (M, 4) xyxy px; label map (H, W) uint8: 0 background, i + 1 the mask of box i."""
@@ -80,11 +88,12 @@ def predictor(architecture: str, state: dict[str, torch.Tensor]) -> YOLO:
 def detect(
     network: YOLO, images: list[np.ndarray], *, size: int, min_score: float, match_iou: float, device: str
 ) -> list[Detections]:
-    """Detections of class 0 in RGB images of one session.
+    """Detections of class 0 in RGB images of one session. A pixel is in one mask at most: see `one_each`.
 
     size: pixels of the longer side at the network's input; larger finds smaller people and costs time.
     min_score: weaker detections are dropped. match_iou: of two boxes that overlap more, the weaker is dropped.
     """
+    chosen: dict[str, Any] = {"predictor": _OneEach} if network.task == "segment" else {}
     results: Any = network.predict(
         [image[..., ::-1] for image in images],
         imgsz=size,
@@ -94,6 +103,7 @@ def detect(
         device=device,
         verbose=False,
         save=False,
+        **chosen,
     )
     return [_detections(result) for result in results]
 
@@ -179,6 +189,41 @@ def collate(examples: list[Example], device: str) -> dict[str, torch.Tensor]:
     }
 
 
+def one_each(claim: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
+    """Masks (M, h, w) bool from what each of M persons claims: where several do, the one who claims most has the pixel.
+
+    claim: (M, h, w), above 0 where the person seems to be. score: (M,); below RIVAL_SCORE nobody is robbed.
+
+    >>> claim = torch.tensor([[[3.0, 1.0]], [[2.0, 4.0]], [[9.0, -1.0]]])
+    >>> one_each(claim, torch.tensor([0.9, 0.8, 0.2])).int().tolist()
+    [[[1, 0]], [[0, 1]], [[1, 0]]]
+    """
+    rivals = claim[score >= RIVAL_SCORE]
+    return (claim > 0) & (claim >= rivals.amax(0)) if len(rivals) else claim > 0
+
+
+class _OneEach(SegmentationPredictor):
+    """YOLOv8's masks, but where those of several persons overlap, the pixel is whose mask is the surest of it.
+
+    Runners side by side are inside each other's boxes; without this they are inside each other's cut-outs too.
+    """
+
+    def construct_result(self, *given: Any) -> Results:
+        """given: (M, 6 + K) boxes, scores, classes, coefficients; input; picture; its path; prototypes (K, h, w)."""
+        pred, img, orig_img, img_path, proto = given
+        if not len(pred):
+            return super().construct_result(*given)
+        claim = (pred[:, 6:] @ proto.float().flatten(1)).view(-1, *proto.shape[1:])
+        claim = torch.nn.functional.interpolate(claim[None], img.shape[2:], mode="bilinear")[0]
+        inside = ops.crop_mask(torch.ones_like(claim, dtype=torch.uint8), pred[:, :4]) > 0
+        masks = one_each(claim.masked_fill(~inside, -torch.inf), pred[:, 4])
+        kept = masks.any(-1).any(-1)
+        pred, masks = pred[kept], masks[kept]
+        pred[:, :4] = ops.scale_boxes(img.shape[2:], pred[:, :4], orig_img.shape)
+        network: Any = self.model
+        return Results(orig_img, path=img_path, names=network.names, boxes=pred[:, :6], masks=masks.byte())
+
+
 def _detections(result: Any) -> Detections:
     """ultralytics' Results as arrays, the surest first; boxes that lie wholly outside of the picture are dropped."""
     found = result.cpu().numpy()
@@ -203,4 +248,17 @@ def _inside(mask: np.ndarray, box: np.ndarray, shape: tuple[int, int]) -> np.nda
     soft = cv2.warpAffine(
         mask.astype(np.float32), to_network, (x2 - x1, y2 - y1), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     )
-    return soft > 0.5
+    return _without_fragments(soft > 0.5)
+
+
+def _without_fragments(mask: np.ndarray) -> np.ndarray:
+    """A mask without its small pieces.
+
+    >>> _without_fragments(np.array([[1] * 30 + [0, 1]], bool)).sum().item()
+    30
+    """
+    count, piece, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    if count <= 2:
+        return mask
+    area = stats[1:, cv2.CC_STAT_AREA]
+    return np.isin(piece, 1 + np.flatnonzero(area >= FRAGMENT * area.max()))

@@ -128,7 +128,7 @@ def _look(rng: np.random.Generator, clothes: str, shoes: str) -> Look:
 def club_looks(rng: np.random.Generator, runners: int) -> list[Look]:
     """Looks of the runners: most wear the top of one of a few kits, over bottoms, socks and shoes of their own.
 
-    Of every four, the first two are dressed alike, the last two share the shoes.
+    Of every eight, the first two are dressed alike, the next two share the shoes.
     """
     looks = [_look(rng, f"clothes{n + 1:02d}", f"shoes{n + 1:02d}") for n in range(runners)]
     kits = [_look(rng, f"kit{n + 1}", "") for n in range(2 + runners // 8)]
@@ -137,9 +137,9 @@ def club_looks(rng: np.random.Generator, runners: int) -> list[Look]:
             kit = kits[int(rng.integers(len(kits)))]
             looks[n] = replace(looks[n], top=kit.top, top_accent=kit.top_accent, pattern=kit.pattern)
     for n in range(1, runners):
-        if n % 4 == 1:
+        if n % 8 == 1:
             looks[n] = replace(looks[n - 1], shoes=looks[n].shoes, skin=_near(rng, looks[n - 1].skin))
-        if n % 4 == 3:
+        if n % 8 == 3:
             looks[n] = replace(looks[n], shoes=looks[n - 1].shoes)
     return looks
 

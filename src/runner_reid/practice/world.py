@@ -124,7 +124,7 @@ def practice_passages(*, seed: int, duration_s: float, runners: int, crowd: int)
 
 
 def club(rng: np.random.Generator, runners: int) -> list[Actor]:
-    """The runners: own bodies and gaits; of every four, two are dressed alike and two share a shoe model."""
+    """The runners: own bodies and gaits; of every eight, two are dressed alike and two share a shoe model."""
     looks = club_looks(rng, runners)
     return [Actor(f"runner{n + 1:02d}", _build(rng), _running(rng), look) for n, look in enumerate(looks)]
 
@@ -211,7 +211,7 @@ def _laps(actors: list[Actor], rng: np.random.Generator, duration_s: float) -> l
                 join_s=duration_s * 0.4 if index == joins else 0.0,
             )
             passages += own.passages(actors[index], rng, duration_s)
-            gap_s += rng.uniform(0.18, 0.46)
+            gap_s += rng.uniform(0.25, 0.60)
             member += 1
     return passages
 
