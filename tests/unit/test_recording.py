@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from runner_reid import recording
+from runner_reid import recording, records
 from runner_reid.provenance import digest
 
 PARAMS = {"systems": {"hist": {"weights": {"color_hist": 1.0}}}, "evaluation": {"systems": ["hist"], "seed": 0}}
@@ -47,7 +47,7 @@ def evaluation(video="night", *, seconds=1.0, found=2, params=PARAMS):
         },
     }
     texts = {"eval.json": json.dumps(result)}
-    return recording.evaluation_record(result, params=params, condition="night", texts=texts, tags={"git_dirty": "no"})
+    return records.evaluation_record(result, params=params, condition="night", texts=texts, tags={"git_dirty": "no"})
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_an_evaluation_is_a_run_with_one_below_it_for_each_system(database):
 
 
 def test_a_training_is_a_run_with_curves(database):
-    made = recording.training_record(
+    made = records.training_record(
         CARD,
         HISTORY,
         corpus="all",
@@ -201,17 +201,3 @@ def test_choices_that_a_result_was_not_made_with_are_not_said():
     made = evaluation(params={"systems": {}, "evaluation": {}})
     assert made["run"]["params"] == {} and made["children"][0]["params"] == {"system": "hist"}
     assert made["run"]["tags"]["params_known"] == "false"
-
-
-def test_circumstances(tmp_path):
-    assert set(recording.circumstances(tmp_path)) == {"machine"}
-    (tmp_path / "all.dvc").write_text("outs:\n- md5: abc.dir\n  path: all\n")
-    assert recording.tracked_versions([f"{tmp_path}/all.dvc"]) == {f"dvc.{tmp_path}/all": "abc.dir"}
-    assert recording.read_texts(tmp_path / "all.dvc", tmp_path / "absent").keys() == {"all.dvc"}
-
-
-def test_cost_of_a_job_is_read_where_snakemake_wrote_one(tmp_path):
-    path = tmp_path / "train_persons.tsv"
-    path.write_text("s\th:m:s\tmax_rss\tmax_vms\tmean_load\n992.4\t0:16:32\t2820.7\t-\tNA\n")
-    assert recording.read_cost(path) == {"seconds": 992.4, "memory_usage_megabytes": 2820.7}
-    assert recording.read_cost(tmp_path / "absent.tsv") == {}

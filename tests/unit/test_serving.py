@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import yaml
 
-from runner_reid import extractors, persons, recording, tables, weights, yolo
+from runner_reid import extractors, persons, recording, records, tables, weights, yolo
 from runner_reid.crops import SceneCrops, decode_crop
 from runner_reid.frames import read_frames
 from runner_reid.networks import choose_device
@@ -32,7 +32,7 @@ def made_of(path: Path, corpus: str) -> dict:
     card = weights.read_card(path)
     history = [{"epoch": 0, "loss": 2.0}, {"epoch": 1, "loss": 1.0}]
     cost = {"seconds": 2.0, "memory_usage_megabytes": 700.0}
-    return recording.training_record(
+    return records.training_record(
         card,
         history,
         corpus=corpus,

@@ -13,7 +13,7 @@ import urllib.request
 
 import pytest
 
-from runner_reid import recording, views
+from runner_reid import recording, records, views
 from runner_reid.provenance import digest
 
 PARAMS = {
@@ -44,7 +44,7 @@ def server(tmp_path_factory):
         "systems": {name: scores(value) for name, value in MEAN_PRECISION.items()},
         "provenance": {"params_sha256": digest(PARAMS), "code": "c0de"},
     }
-    made = recording.evaluation_record(result, params=PARAMS, condition="night", texts={}, tags={})
+    made = records.evaluation_record(result, params=PARAMS, condition="night", texts={}, tags={})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -1,16 +1,16 @@
 import polars as pl
 
-from runner_reid import recording, results, weights
+from runner_reid import recording, records, results, weights
 from runner_reid.logs import logged
 
 with logged(snakemake.log[0]):
-    made = recording.training_record(
+    made = records.training_record(
         weights.read_card(snakemake.input.weights),
         pl.read_csv(snakemake.input.history).to_dicts(),
         corpus=snakemake.wildcards.corpus,
-        machine=recording.read_cost(snakemake.params.cost),
-        texts=recording.read_texts(weights.card_path(snakemake.input.weights), snakemake.input.history),
-        tags=recording.circumstances() | recording.tracked_versions(snakemake.params.tracked),
+        machine=records.read_cost(snakemake.params.cost),
+        texts=records.read_texts(weights.card_path(snakemake.input.weights), snakemake.input.history),
+        tags=records.circumstances() | records.tracked_versions(snakemake.params.tracked),
         weights=snakemake.input.weights,
         choices=snakemake.params.choices,
     )
