@@ -10,6 +10,9 @@ from scipy.signal import detrend, find_peaks
 
 from runner_reid.tables import SEQUENCES
 
+WHOLE_AREA = 0.8
+"""The quantile of the areas of a passage's masks that a runner has whom nobody hides."""
+
 
 def step_period(
     time_s: np.ndarray, width: np.ndarray, *, min_cadence: float, max_cadence: float, min_strength: float
@@ -53,7 +56,7 @@ def unify_gait_periods(
     default_cadence: steps per minute assumed where a scene's own is unknown.
     max_frames: longer sequences are thinned evenly.
     Every sequence starts where the crop is widest (the phase of the width's fundamental is zero); of the possible
-    starts, the one whose frames are most surely whole and nearest the middle of the scene is taken.
+    starts, the one is taken whose frames show most of the runner, and then the one nearest the middle of the scene.
     """
     parts = []
     ordered = detections.sort("scene", "frame").partition_by("scene", as_dict=True)
@@ -64,6 +67,7 @@ def unify_gait_periods(
             rows["time_s"].to_numpy(),
             (rows["x2"] - rows["x1"]).to_numpy(),
             rows["inside"].to_numpy(),
+            rows["area_px"].to_numpy(),
             period,
             steps,
         )
@@ -78,7 +82,9 @@ def unify_gait_periods(
     return pl.concat(parts) if parts else SEQUENCES.empty()
 
 
-def _cut(time_s: np.ndarray, width: np.ndarray, inside: np.ndarray, period: float, steps: int) -> np.ndarray:
+def _cut(
+    time_s: np.ndarray, width: np.ndarray, inside: np.ndarray, area_px: np.ndarray, period: float, steps: int
+) -> np.ndarray:
     """Indices of the frames of the best window of `steps` periods that starts at phase zero."""
     length = steps * period
     first, last = time_s[0], time_s[-1]
@@ -92,10 +98,11 @@ def _cut(time_s: np.ndarray, width: np.ndarray, inside: np.ndarray, period: floa
         starts = np.array([(first + last - length) / 2])
     middle = (first + last - length) / 2
     expected = length / np.median(np.diff(time_s))
+    shown = whole * np.minimum(1, area_px / max(1.0, np.quantile(area_px[whole], WHOLE_AREA)))
 
     def quality(start: float) -> tuple[float, float]:
         window = (time_s >= start) & (time_s < start + length)
-        return (round(float((window & inside).sum() / expected), 2), -abs(start - middle))
+        return (round(float(shown[window].sum() / expected), 1), -abs(start - middle))
 
     start = max(starts, key=quality)
     return np.flatnonzero((time_s >= start - 1e-9) & (time_s < start + length - 1e-9))

@@ -16,6 +16,12 @@ def encode_mask(mask: np.ndarray) -> bytes:
     return coco.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"]
 
 
+def mask_area(code: bytes, box_xyxy: np.ndarray) -> int:
+    """The pixels of the mask inside `box_xyxy` rounded outwards."""
+    x1, y1, x2, y2 = outward(np.asarray(box_xyxy))
+    return int(coco.area({"counts": code, "size": [y2 - y1, x2 - x1]}))
+
+
 def decode_mask(code: bytes, box_xyxy: np.ndarray) -> np.ndarray:
     """The mask inside `box_xyxy` rounded outwards: (H, W) bool."""
     x1, y1, x2, y2 = outward(np.asarray(box_xyxy))

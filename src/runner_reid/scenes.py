@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from runner_reid import gait
+from runner_reid.masks import mask_area
 from runner_reid.tables import SCENE_DETECTIONS, SCENES
 
 log = logging.getLogger(__name__)
@@ -23,11 +24,12 @@ def detections_of(tracks: pl.DataFrame, persons: pl.DataFrame, frames: pl.DataFr
     """Every tracked detection with what scenes and gaits are made from, sorted by track and frame.
 
     Columns track, frame, person, time_s, file, picture_px (width of the picture), x1..y2, x (centre), width, height
-    (all px), inside (not cut off by the left or right edge).
+    (all px), inside (not cut off by the left or right edge), area_px (of the mask).
     """
-    joined = tracks.join(persons.drop("mask", "score"), on=["frame", "person"]).join(
+    joined = tracks.join(persons.drop("score"), on=["frame", "person"]).join(
         frames.select("frame", "time_s", "file", picture_px="width"), on="frame"
     )
+    areas = [mask_area(code, np.array(box)) for code, *box in joined.select("mask", "x1", "y1", "x2", "y2").iter_rows()]
     return joined.select(
         "track",
         "frame",
@@ -43,6 +45,7 @@ def detections_of(tracks: pl.DataFrame, persons: pl.DataFrame, frames: pl.DataFr
         width=pl.col("x2") - pl.col("x1"),
         height=pl.col("y2") - pl.col("y1"),
         inside=(pl.col("x1") > EDGE_PX) & (pl.col("x2") < pl.col("picture_px") - EDGE_PX),
+        area_px=pl.Series(areas, dtype=pl.Int32),
     ).sort("track", "frame")
 
 

@@ -219,6 +219,7 @@ SCENE_DETECTIONS = Table(
         "time_s": Column(pl.Float64, "s", "presentation time in the session"),
         **_BOX,
         "inside": Column(pl.Boolean, "", "not cut off by the left or right edge of the picture"),
+        "area_px": Column(pl.Int32, "px", "pixels of the mask"),
     },
     ("scene", "frame", "person"),
 )

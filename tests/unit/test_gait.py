@@ -81,14 +81,15 @@ CHOICES = {"steps": 2, "max_frames": 47, "default_cadence": 180}
 
 
 def scenes_of(passages: list[dict]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """SCENE_DETECTIONS and SCENES of passages: time_s, width, inside, cadence."""
+    """SCENE_DETECTIONS and SCENES of passages: time_s, width, inside, area_px, cadence."""
     rows, scenes = [], []
     for scene, passage in enumerate(passages):
         for place, (time_s, width) in enumerate(zip(passage["time_s"], passage["width"], strict=True)):
             box = {"x1": 100.0 - width / 2, "y1": 0.0, "x2": 100.0 + width / 2, "y2": 100.0}
             inside = passage.get("inside", lambda time_s: True)(time_s)
             keys = {"scene": scene, "frame": 1000 * scene + place, "person": 0, "time_s": time_s}
-            rows.append({**keys, **box, "inside": inside})
+            area_px = int(passage.get("area_px", lambda time_s: 900)(time_s))
+            rows.append({**keys, **box, "inside": inside, "area_px": area_px})
         ends = {"start_s": passage["time_s"][0], "end_s": passage["time_s"][-1]}
         scenes.append(
             {"scene": scene, "track": scene, "first_frame": 1000 * scene, "last_frame": rows[-1]["frame"], **ends}
@@ -186,6 +187,14 @@ def test_an_unknown_cadence_takes_the_default():
     unknown = passage() | {"cadence": float("nan")}
     found = gait.unify_gait_periods(*scenes_of([unknown]), **{**CHOICES, "default_cadence": 120})
     assert found.height == pytest.approx(60, abs=1) or found.height == 47
+
+
+@pytest.mark.parametrize("hidden", ["first", "second"])
+def test_frames_that_show_the_runner_are_preferred(hidden):
+    shows = {"first": lambda s: s > 0.9, "second": lambda s: s < 1.1}[hidden]
+    given = passage(length_s=2.0, area_px=lambda s: 900 + 90 * np.sin(20 * s) if shows(s) else 400)
+    found = gait.unify_gait_periods(*scenes_of([given]), **CHOICES)
+    assert all(shows(s) for s in given["time_s"][found["frame"].to_numpy()])
 
 
 @pytest.mark.parametrize("edge", ["left", "right", "none"])
