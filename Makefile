@@ -34,7 +34,7 @@ test: .venv/weights
 	ruff check .
 	snakefmt --check Snakefile workflow
 	mypy
-	pytest
+	OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadfile
 
 format: .venv/ready
 	ruff format .

@@ -23,6 +23,18 @@ def test_the_main_job_is_planned_from_raw_video_without_training(project):
     assert not [rule for rule in planned if rule.startswith("train_")]
 
 
+def test_a_season_is_planned_video_by_video(project):
+    videos = [f"practice{number:02d}" for number in range(40)]
+    for video in videos:
+        (project.folder / f"{video}.mp4").touch()
+        project.row(video, f"{video}.mp4")
+    one, all_of_them = (
+        project.planned(*(f"results/report_{video}.html" for video in some)) for some in (videos[:1], videos)
+    )
+    assert one["segment_persons"] == 4 and one["report"] == 1
+    assert all_of_them == {rule: jobs * len(videos) for rule, jobs in one.items()}
+
+
 def test_result_has_the_agreed_shape(finished):
     result = json.loads((finished.folder / TARGET).read_text())
     assert set(result) == {"video", "scenes", "tracking", "systems", "provenance"}
