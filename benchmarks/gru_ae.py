@@ -47,7 +47,7 @@ def main(video: str) -> None:
         learnt = [scene for scene, own in zip(scenes, seen, strict=True) if own]
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = Path(folder) / "checkpoint.pt"
-            encoder, rows = gru_ae.train(learnt, **fit, device=CPU, checkpoint=checkpoint, fingerprint=video)
+            encoder, rows, _ = gru_ae.train(learnt, **fit, device=CPU, checkpoint=checkpoint, fingerprint=video)
             for row in rows:
                 if row["epoch"] % SHOWN == SHOWN - 1:
                     extractor = {key: fit[key] for key in ("min_frames", "initial_state")}

@@ -1,7 +1,6 @@
 """Training of what the steps need: from rendered (or labelled) videos to weights with a card.
 
-Each function returns the network, its history (drawing a row trains one epoch) and a function that scores it on
-videos it has not seen; `finish` runs them to the end.
+Each function returns a `Training`, scored on videos it has not seen; `finish` runs it to the end.
 """
 
 import dataclasses
@@ -9,6 +8,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,11 +20,19 @@ from runner_reid.detection_scores import average_precision
 from runner_reid.extractors import get
 from runner_reid.files import sha256
 from runner_reid.networks import prepare
+from runner_reid.pictures import write_picture
 from runner_reid.provenance import digest
 from runner_reid.training import write_history
 from runner_reid.weights import save_weights
 
-Training = tuple[torch.nn.Module, Iterator[dict], Callable[[], dict]]
+
+class Training(NamedTuple):
+    """network, rows: drawing a row trains one epoch. score, picture: of the trained network, where there is one."""
+
+    network: torch.nn.Module
+    rows: Iterator[dict]
+    score: Callable[[], dict] = dict
+    picture: Callable[[], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +166,7 @@ def train_runners(
         found = runners.probabilities(model, held.images, batch=batch)
         return runner_training.classifier_scores(found, held.runner)
 
-    return model, rows, score
+    return Training(model, rows, score)
 
 
 def train_extractor(
@@ -170,14 +178,14 @@ def train_extractor(
     of their tables IMAGES; empty for videos. crops: which crops are given, "person" or "shoe".
     """
     scenes = _scenes(train, cameras, crops)
-    model, rows = get(method).train(
+    network, rows, picture = get(method).train(
         scenes,
         **fit,
         device=torch.device(run.device),
         checkpoint=run.checkpoint,
         fingerprint=run.fingerprint,
     )
-    return model, rows, dict
+    return Training(network, rows, picture=picture)
 
 
 def _scenes(train: list[dict[str, str]], cameras: list[str], crops: str) -> Iterator[SceneCrops]:
@@ -195,6 +203,7 @@ def finish(
     *,
     weights: str,
     history: str,
+    picture: str = "",
     data: list[str],
     name: str,
     command: str,
@@ -202,19 +211,21 @@ def finish(
 ) -> None:
     """Train to the end, score, and write weights, card and history; then the checkpoint is not needed any more.
 
-    data: the files learned from. command: what trains these weights again. params: their section of params.yaml.
+    picture: where a training that has one writes it. data: the files learned from. command: what trains these weights
+    again. params: their section of params.yaml.
     """
-    model, rows, score = training
-    passed = list(rows)
+    passed = list(training.rows)
     write_history(passed, history)
     card = {
         "name": name,
         "command": command,
         "params": params,
         "data": [{"path": path, "sha256": sha256(path)} for path in data],
-        "scores": {**{key: value for key, value in passed[-1].items() if key != "seconds"}, **score()},
+        "scores": {**{key: value for key, value in passed[-1].items() if key != "seconds"}, **training.score()},
     }
-    save_weights(weights, model.state_dict(), card=card)
+    save_weights(weights, training.network.state_dict(), card=card)
+    if training.picture:
+        write_picture(picture, training.picture())
     run.checkpoint.unlink(missing_ok=True)
 
 
@@ -245,4 +256,4 @@ def _train_detector(
         ]
         return average_precision(truth, found)
 
-    return model, rows, score
+    return Training(model, rows, score)

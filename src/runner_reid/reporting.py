@@ -57,6 +57,7 @@ class Material:
 
     video, condition: names. frames, persons, tracks, scenes, sequences, shoes, identities: the tables of these
     names in `tables`. person_crops, shoe_crops: the files of these tables, which are streamed.
+    learned: what learned extractors came to see, WebP by name of the extractor.
     evaluation: as from `results.evaluate_video`, None for a video without labels.
     provenance: params_sha256, code (text), weights (sha256 by name), seconds (wall time by rule).
     """
@@ -72,6 +73,7 @@ class Material:
     identities: pl.DataFrame
     person_crops: str | Path
     shoe_crops: str | Path
+    learned: dict[str, bytes]
     evaluation: dict | None
     provenance: dict
 
@@ -132,6 +134,7 @@ def make_report(material: Material, *, system: str, crops_per_runner: int) -> Re
             "passages of runners": laps.height,
         },
         doubts=DOUBTS,
+        learned={name: _uri(image) for name, image in material.learned.items()},
         evaluation=material.evaluation,
         provenance=material.provenance,
     )
@@ -229,10 +232,14 @@ def picture(image_rgb: np.ndarray, mask: np.ndarray) -> Picture:
     height, width = mask.shape
     scale = min(1.0, PICTURE_PX / height)
     return Picture(
-        "data:image/webp;base64," + base64.b64encode(encoded).decode(),
+        _uri(encoded),
         max(1, round(width * scale)),
         round(height * scale),
     )
+
+
+def _uri(webp: bytes) -> str:
+    return "data:image/webp;base64," + base64.b64encode(webp).decode()
 
 
 def runner_card(laps: pl.DataFrame, pictures: dict[int, Picture], shoe: Picture | None) -> dict:

@@ -16,6 +16,7 @@ from runner_reid.augmentation import vary_pictures
 from runner_reid.backbones import Embedder
 from runner_reid.crops import SceneCrops
 from runner_reid.errors import InputError, check_choice
+from runner_reid.pictures import sheet
 
 EXAMPLE = backbones.EXAMPLE | {
     **{"frames_per_scene": 4, "augment": {"flip": 0.5, "pad": 2, "erase": 0.5, "blur": 0.5}},
@@ -28,6 +29,8 @@ EXAMPLE = backbones.EXAMPLE | {
     },
 }
 """Choices of a small training, for tests; a method adds its `loss`."""
+
+PICTURED_CLUSTERS, PICTURED_MEMBERS = 16, 10
 
 Describe = Callable[[], torch.Tensor]
 
@@ -111,7 +114,10 @@ class Schedule:
         return risen * self.factor ** (epoch // self.step)
 
 
-def trainer(make: Callable[..., Learner]) -> Callable[..., tuple[Embedder, Iterator[dict[str, float]]]]:
+Trained = tuple[Embedder, Iterator[dict[str, float]], Callable[[], np.ndarray]]
+
+
+def trainer(make: Callable[..., Learner]) -> Callable[..., Trained]:
     """The `train` of a method. make: its `Learner`, called with the network, the number of pictures and `loss`."""
 
     def train(
@@ -131,8 +137,10 @@ def trainer(make: Callable[..., Learner]) -> Callable[..., tuple[Embedder, Itera
         device: torch.device,
         checkpoint: Path,
         fingerprint: str,
-    ) -> tuple[Embedder, Iterator[dict[str, float]]]:
+    ) -> Trained:
         """The network that the method trains, and the history: drawing a row trains one epoch more.
+
+        And a picture of the largest clusters in the end, a row each.
 
         network: choices of `backbones.build`. size (height, width), resize: of `backbones.resized`.
         frames_per_scene: a longer scene gives this many of its frames, evenly chosen: fewer are quicker to cluster.
@@ -222,7 +230,16 @@ def trainer(make: Callable[..., Learner]) -> Callable[..., tuple[Embedder, Itera
             checkpoint=checkpoint,
             fingerprint=training.digest(fingerprint, told, images, camera),
         )
-        return learner.result(), rows
+
+        def picture() -> np.ndarray:
+            label = learner.label(plan.epochs, describe, camera, clusters)[1]
+            largest = np.argsort(-np.bincount(label[label >= 0]), kind="stable")[:PICTURED_CLUSTERS]
+            members = [np.flatnonzero(label == number) for number in largest]
+            return sheet(
+                [list(images[own[:: max(1, len(own) // PICTURED_MEMBERS)][:PICTURED_MEMBERS]]) for own in members]
+            )
+
+        return learner.result(), rows, picture
 
     return train
 

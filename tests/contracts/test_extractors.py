@@ -31,7 +31,7 @@ SCENES = [scene(number, length) for number, length in ((4, 5), (9, 1), (2, 3), (
 
 def train(module, folder, *, seed=0):
     choices = {"seed": seed, "device": CPU, "checkpoint": folder / "checkpoint.pt", "fingerprint": ""}
-    model, rows = module.train(iter(SCENES), **module.EXAMPLE_TRAINING, **choices)
+    model, rows, _ = module.train(iter(SCENES), **module.EXAMPLE_TRAINING, **choices)
     return model.state_dict(), list(rows)
 
 

@@ -56,7 +56,7 @@ def given(tmp_path_factory, found):
             return choices
         places = {"device": torch.device("cpu"), "checkpoint": folder / f"{method}.checkpoint", "fingerprint": ""}
         scenes = read_person_scenes(crops_path, pl.concat([sequences, sequences.with_columns(pl.col("scene") + 2)]))
-        model, rows = module.train(scenes, **module.EXAMPLE_TRAINING, seed=0, **places)
+        model, rows, _ = module.train(scenes, **module.EXAMPLE_TRAINING, seed=0, **places)
         list(rows)
         card = {"name": method, "command": "make", "params": TRAINING, "data": [], "scores": {}}
         weights.save_weights(folder / f"{method}.pt", model.state_dict(), card=card)

@@ -113,14 +113,15 @@ def train(folder, *lengths, **changes):
 def test_it_learns_and_resumes(tmp_path, schedule, precision, last):
     (tmp_path / "broken").mkdir()
     choices = {"epochs": 4, "schedule": schedule, "precision": precision, "initial_state": "normal"}
-    model, rows = train(tmp_path, 3, 4, 1, 2, 5, 3, **choices)
+    model, rows, picture = train(tmp_path, 3, 4, 1, 2, 5, 3, **choices)
     history = list(rows)
     assert history[-1]["train_loss"] < history[0]["train_loss"]
     assert history[-1]["learning_rate"] == pytest.approx(last)
-    _, rows = train(tmp_path / "broken", 3, 4, 1, 2, 5, 3, **choices)
+    assert picture().shape[0] % 66 == 64 and picture().any()  # rows of frames and, below each, of predictions
+    _, rows, _ = train(tmp_path / "broken", 3, 4, 1, 2, 5, 3, **choices)
     next(rows)
     rows.close()
-    again, rows = train(tmp_path / "broken", 3, 4, 1, 2, 5, 3, **choices)
+    again, rows, _ = train(tmp_path / "broken", 3, 4, 1, 2, 5, 3, **choices)
     assert [row["train_loss"] for row in rows] == [row["train_loss"] for row in history]
     state = again.state_dict()
     assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())

@@ -110,7 +110,7 @@ def practice(folder, runners: list[int], **changes) -> reporting.Material:
         },
     }
     given = {name: getattr(tables, name.upper()).frame(rows) for name, rows in made.items()}
-    names = {"video": "night", "condition": "night", "evaluation": EVALUATION, "provenance": PROVENANCE}
+    names = {"video": "night", "condition": "night", "learned": {}, "evaluation": EVALUATION, "provenance": PROVENANCE}
     return reporting.Material(**(names | given | paths | changes))
 
 
@@ -172,6 +172,14 @@ def test_a_page_is_whole_and_stands_alone(tmp_path, runners, evaluation):
     assert len(page.all("rect")) == len(runners)
     assert ("Against the labels" in page.text) == (evaluation is not None)
     assert ("HOTA" in page.text) == (evaluation is not None and "tracking" in evaluation)
+
+
+def test_what_networks_learned_is_shown(tmp_path):
+    page = reporting.make_report(
+        practice(tmp_path, MANY, learned={"gru_ae": b"1", "hhcl_person": b"2"}), **CHOICES
+    ).page
+    assert "gru_ae: a row of frames" in page and "hhcl_person: every row" in page
+    assert "What the networks learned" not in reporting.make_report(practice(tmp_path, MANY), **CHOICES).page
 
 
 def test_the_same_material_gives_the_same_bytes(tmp_path):

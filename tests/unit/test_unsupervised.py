@@ -41,17 +41,18 @@ def train(method, checkpoint, given=None, **changes):
 @pytest.mark.parametrize("method", METHODS)
 def test_a_broken_run_ends_as_an_unbroken_one(method, tmp_path):
     longer = {"schedule": {"epochs": 3, "step": 1, "warm_up": 2, "warm_up_start": 0.1}}
-    model, rows = train(method, tmp_path / "unbroken", **longer)
+    model, rows, _ = train(method, tmp_path / "unbroken", **longer)
     history = list(rows)
-    _, rows = train(method, tmp_path / "broken", **longer)
+    _, rows, _ = train(method, tmp_path / "broken", **longer)
     next(rows)
     rows.close()
     torch.rand(3)
-    again, rows = train(method, tmp_path / "broken", **longer)
+    again, rows, picture = train(method, tmp_path / "broken", **longer)
     for row, before in zip(rows, history, strict=True):
         assert {**row, "seconds": 0} == {**before, "seconds": 0}
     state = model.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in again.state_dict().items())
+    assert picture().dtype == np.uint8 and picture().ndim == 3
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -61,7 +62,7 @@ def test_cameras_are_used_where_there_are_any(method, tmp_path):
     for name, asked, differs in (("a", False, method in ("ice", "pplr")), ("b", True, True)):
         runs = []
         for place, given in enumerate((scenes(), one)):
-            model, rows = train(method, tmp_path / f"{name}{place}", given, batches={"by_camera": asked})
+            model, rows, _ = train(method, tmp_path / f"{name}{place}", given, batches={"by_camera": asked})
             list(rows)
             runs.append(model.state_dict())
         same = all(torch.equal(runs[0][key], runs[1][key]) for key in runs[0])
@@ -100,7 +101,7 @@ def test_labels_are_not_read(tmp_path):
         run = models.Run("cpu", tmp_path / f"checkpoint_{right}", "")
         paths = {"sequences": str(tmp_path / "sequences.parquet"), "crops": str(tmp_path / "person_crops.parquet")}
         fit = extractors.get("hhcl").EXAMPLE_TRAINING | {"seed": 0}
-        model, rows, _ = models.train_extractor(
+        model, rows, *_ = models.train_extractor(
             [paths], cameras=[str(images)], method="hhcl", crops="person", fit=fit, run=run
         )
         list(rows)

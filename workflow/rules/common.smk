@@ -259,6 +259,13 @@ def learned_of(video):
     return sorted(filter(is_learned, chosen))
 
 
+def learned_pictures(wildcards):
+    """What the learned extractors of a video came to see, where their training made a picture of it."""
+    used = learned_of(wildcards.video) if wildcards.video in SEEN_VIDEOS else []
+    pictures = [Path(weights_of(name)(wildcards)).with_suffix(".webp") for name in used]
+    return [str(path) for path in pictures if path.exists() or path.parts[0] == "results"]
+
+
 def trained_on(wildcards):
     """A params function: per learned extractor the corpus its weights for this video come from."""
     if wildcards.video not in [*SEEN_VIDEOS, *BENCHMARKS]:

@@ -2,7 +2,7 @@
 #
 # INPUTS   results/{video}/{frames,persons,person_crops,tracks,scenes,sequences,shoes,shoe_crops}.parquet,
 #          results/{video}/identities/{system}.parquet, the page's template,
-#          results/eval_{video}.json for a video with labels
+#          results/eval_{video}.json for a video with labels, data/weights/{corpus}/{extractor}.webp
 # OUTPUTS  results/report_{video}.html, results/laps_{video}.csv
 
 
@@ -22,6 +22,7 @@ rule report:
         ),
         template="src/runner_reid/templates/report.html",
         weights=used_weights,
+        learned=learned_pictures,
     output:
         page="results/report_{video}.html",
         laps="results/laps_{video}.csv",

@@ -4,7 +4,7 @@
 # INPUTS   data/videos/{video}.mp4, data/labels/{video}/{persons,shoes}.parquet,
 #          results/{video}/{frames,persons,person_crops,shoe_crops,sequences}.parquet,
 #          results/{video}/images.parquet (which camera took the pictures of a benchmark)
-# OUTPUTS  results/weights/{corpus}/{persons,runners,shoes}.{pt,csv}, results/weights/{corpus}/{extractor}.{pt,csv}
+# OUTPUTS  results/weights/{corpus}/{persons,runners,shoes}.{pt,csv}, results/weights/{corpus}/{extractor}.{pt,csv,webp}
 
 
 rule train_persons:
@@ -101,6 +101,7 @@ rule train_extractor:
     output:
         weights="results/weights/{corpus}/{extractor}.pt",
         history="results/weights/{corpus}/{extractor}.csv",
+        picture="results/weights/{corpus}/{extractor}.webp",
     log:
         "logs/weights/{corpus}/train_extractor/{extractor}.log",
     benchmark:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from runner_reid import reporting, results
 from runner_reid.logs import logged
 from runner_reid.tables import FRAMES, IDENTITIES, PERSONS, SCENES, SEQUENCES, SHOES, TRACKS
@@ -15,6 +17,7 @@ with logged(snakemake.log[0]):
         identities=IDENTITIES.read(snakemake.input.identities),
         person_crops=snakemake.input.person_crops,
         shoe_crops=snakemake.input.shoe_crops,
+        learned={Path(path).stem: Path(path).read_bytes() for path in snakemake.input.learned},
         evaluation=reporting.read_evaluation(snakemake.input.evaluation),
         provenance=snakemake.params.provenance
         | {"weights": results.weights_sha256(snakemake.params.weights)}

@@ -10,9 +10,10 @@ A method is a module with
         for no scenes.
 and, if LEARNED, `extract` also takes `state` (tensors by name, see `weights.load_weights`) and `device`, and
     EXAMPLE_TRAINING: choices for `train`.
-    train(scenes, *, <choices>, seed, device, checkpoint, fingerprint) -> (model, rows)
+    train(scenes, *, <choices>, seed, device, checkpoint, fingerprint) -> (model, rows, picture)
         rows: Iterator of history (`training.run_epochs`) that trains one epoch a row; after the last one
         `model.state_dict()` is the state for `extract`. The same arguments give the same state.
+        picture: Callable that, then, shows what was learned: (H, W, 3) uint8 RGB.
 
 The choices are the method's entry in params.yaml, so a new method is one file and one entry.
 """

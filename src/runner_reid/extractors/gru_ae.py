@@ -5,7 +5,7 @@ state, and predicts each frame from those after it. That last state is the featu
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -18,6 +18,7 @@ from runner_reid import networks, training
 from runner_reid.crops import SceneCrops
 from runner_reid.errors import InputError, check_choice
 from runner_reid.extractors import by_scene
+from runner_reid.pictures import sheet
 
 CROPS = "person"
 LEARNED = True
@@ -32,6 +33,7 @@ SIDE = 64
 """Height and width of a frame in the network, in pixels."""
 WIDTH = 128
 """Numbers in a feature."""
+PICTURED_SCENES, PICTURED_FRAMES = 4, 10
 
 
 class Encoder(nn.Module):
@@ -109,6 +111,13 @@ class AutoEncoder(nn.Module):
         predicted = self.images(self.gru(inputs, feature[None])[0].data)
         return (predicted - wanted).square().sum(), wanted.numel()
 
+    @torch.no_grad()
+    def predictions(self, scene: np.ndarray) -> np.ndarray:
+        """All frames of a scene (T, 64, 64, 3) uint8 but the last, each as predicted from those after it."""
+        _, feature, (codes,) = self.encoder([scene])
+        predicted = self.images(self.gru(codes.flip(0)[:-1], feature)[0]).flip(0)
+        return (255 * predicted).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+
 
 def extract(
     scenes: Iterable[SceneCrops],
@@ -154,8 +163,10 @@ def train(
     device: torch.device,
     checkpoint: Path,
     fingerprint: str,
-) -> tuple[Encoder, Iterator[dict[str, float]]]:
+) -> tuple[Encoder, Iterator[dict[str, float]], Callable[[], np.ndarray]]:
     """The encoder of an `AutoEncoder`, and the history: drawing a row (`training.run_epochs`) trains one epoch more.
+
+    And a picture of scenes that were held back: a row of frames, and below it the same as predicted.
 
     Adam on the mean squared error per value; a random `validation_share` of the scenes is held back. Rows:
     train_loss, validation_loss, learning_rate (at the end of the epoch). Scenes of one frame teach nothing
@@ -212,7 +223,16 @@ def train(
         checkpoint=checkpoint,
         fingerprint=training.digest(fingerprint, choices, *data),
     )
-    return model.encoder, rows
+    return model.encoder, rows, lambda: _predicted_scenes(model, [data[i] for i in validation[:PICTURED_SCENES]])
+
+
+def _predicted_scenes(model: AutoEncoder, scenes: list[np.ndarray]) -> np.ndarray:
+    model.eval()
+    rows = []
+    for frames in scenes:
+        shown = np.unique(np.linspace(0, len(frames) - 2, PICTURED_FRAMES).round().astype(int))
+        rows += [list(frames[shown]), list(model.predictions(frames)[shown])]
+    return sheet(rows)
 
 
 def rate(schedule: str, step: int, steps: int) -> float:
