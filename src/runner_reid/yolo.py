@@ -35,6 +35,8 @@ LOSS_GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, overlap_mask=True)
 
 RIVAL_SCORE = 0.4
 """Who is found less surely takes no pixels from others."""
+SAME_PERSON = 0.8
+"""Of two masks that share more of the smaller one nobody can say whose it is."""
 FRAGMENT = 0.05
 """Pieces of a mask smaller than this share of its largest piece are somebody else's."""
 
@@ -192,14 +194,24 @@ def collate(examples: list[Example], device: str) -> dict[str, torch.Tensor]:
 def one_each(claim: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
     """Masks (M, h, w) bool from what each of M persons claims: where several do, the one who claims most has the pixel.
 
-    claim: (M, h, w), above 0 where the person seems to be. score: (M,); below RIVAL_SCORE nobody is robbed.
+    claim: (M, h, w), above 0 where the person seems to be. score: (M,); who is below RIVAL_SCORE takes nothing from
+    others. Nor do two take from each other of whom one claims SAME_PERSON of all that the other does: they are one
+    person found twice, or one who hides the other.
 
-    >>> claim = torch.tensor([[[3.0, 1.0]], [[2.0, 4.0]], [[9.0, -1.0]]])
+    >>> claim = torch.tensor([[[3.0, 1.0, -1.0]], [[-1.0, 4.0, 4.0]], [[9.0, -1.0, 9.0]]])
     >>> one_each(claim, torch.tensor([0.9, 0.8, 0.2])).int().tolist()
-    [[[1, 0]], [[0, 1]], [[1, 0]]]
+    [[[1, 0, 0]], [[0, 1, 1]], [[1, 0, 1]]]
     """
-    rivals = claim[score >= RIVAL_SCORE]
-    return (claim > 0) & (claim >= rivals.amax(0)) if len(rivals) else claim > 0
+    whole = claim > 0
+    pixels = whole.flatten(1).float()
+    area = pixels.sum(1)
+    shared = pixels @ pixels.T / torch.minimum(area[:, None], area).clamp(min=1)
+    robs = (shared < SAME_PERSON) & (score >= RIVAL_SCORE)
+    masks = whole.clone()
+    for mask, own, rivals in zip(masks, claim, robs, strict=True):
+        if rivals.any():
+            mask &= own >= claim[rivals].amax(0)
+    return masks
 
 
 class _OneEach(SegmentationPredictor):
