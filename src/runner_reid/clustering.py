@@ -101,11 +101,9 @@ def without_cameras(feature: np.ndarray, camera: np.ndarray) -> np.ndarray:
 
     What a camera does to all its pictures is most of what untrained vectors tell: without it, neighbours are people.
 
-    >>> without_cameras(np.array([[0.6, 0.8], [0.8, 0.6], [0.6, -0.8], [0.8, -0.6]]), np.array([1, 1, 2, 2])).round(1)
-    array([[-0.7,  0.7],
-           [ 0.7, -0.7],
-           [-0.7, -0.7],
-           [ 0.7,  0.7]])
+    >>> seen = np.array([[0.6, 0.8], [0.8, 0.6], [0.6, -0.8], [0.8, -0.6]])
+    >>> without_cameras(seen, np.array([1, 1, 2, 2])).round(1).tolist()
+    [[-0.7, 0.7], [0.7, -0.7], [-0.7, -0.7], [0.7, 0.7]]
     """
     rest = np.empty_like(feature)
     for number in np.unique(camera):

@@ -64,8 +64,8 @@ def test_choices(found, changes, count):
 
 
 def test_rendered_runners_are_found(practice):
-    """Alone in the picture, a runner's box is the true one."""
-    alone = practice.truth.persons.filter(pl.len().over("frame") == 1)
+    """Alone and whole in the picture, a runner's box is the true one."""
+    alone = practice.truth.persons.filter((pl.len().over("frame") == 1) & (pl.col("visible") > 0.9))
     frames = practice.frames.filter("selected")
     find = moving_things([practice.path], frames, **CHOICES)
     wanted = frames.join(alone.select("frame"), on="frame", how="semi")
