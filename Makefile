@@ -47,7 +47,7 @@ docs: .venv/ready  # the pages that are made from the code
 promote: .venv/ready  # trained weights become the ones that are used
 	for corpus in results/weights/*/; do \
 	  mkdir -p data/weights/$$(basename $$corpus) && \
-	  cp $$(ls -d $$corpus*.*) data/weights/$$(basename $$corpus)/ && \
+	  cp $$(find $$corpus -maxdepth 1 -regex ".*\.\(pt\|json\|csv\|webp\)") data/weights/$$(basename $$corpus)/ && \
 	  dvc add --quiet data/weights/$$(basename $$corpus) || exit 1; \
 	done
 	dvc push --quiet data/weights/*.dvc

@@ -90,7 +90,7 @@ def predictor(architecture: str, state: dict[str, torch.Tensor]) -> YOLO:
 def detect(
     network: YOLO, images: list[np.ndarray], *, size: int, min_score: float, match_iou: float, device: str
 ) -> list[Detections]:
-    """Detections of class 0 in RGB images of one session. A pixel is in one mask at most: see `one_each`.
+    """Detections of class 0 in RGB images of one session. Where masks overlap: see `one_each`.
 
     size: pixels of the longer side at the network's input; larger finds smaller people and costs time.
     min_score: weaker detections are dropped. match_iou: of two boxes that overlap more, the weaker is dropped.
@@ -215,7 +215,7 @@ def one_each(claim: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
 
 
 class _OneEach(SegmentationPredictor):
-    """YOLOv8's masks, but where those of several persons overlap, the pixel is whose mask is the surest of it.
+    """YOLOv8's masks, parted by `one_each` where those of several persons overlap.
 
     Runners side by side are inside each other's boxes; without this they are inside each other's cut-outs too.
     """

@@ -118,6 +118,21 @@ def test_detections_lie_in_the_picture(boxes, expected, masks):
     assert [mask.shape for mask in found.masks] == (shapes if masks else [])
 
 
+@pytest.mark.parametrize(
+    "claims, score, expected",
+    [
+        ([[3, 3, 3, 1, 0], [0, 0, 0, 2, 2]], [0.9, 0.9], [[1, 1, 1, 0, 0], [0, 0, 0, 1, 1]]),
+        ([[3, 3, 3, 1, 0], [0, 0, 0, 2, 2]], [0.9, 0.3], [[1, 1, 1, 1, 0], [0, 0, 0, 1, 1]]),
+        ([[3, 3, 3, 3, 3], [4, 4, 4, 4, 0]], [0.9, 0.8], [[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]]),
+        ([[1, 1, 0, 0, 0], [0, 0, 0, 0, 0]], [0.9, 0.8], [[1, 1, 0, 0, 0], [0, 0, 0, 0, 0]]),
+    ],
+    ids=["the surer has it", "who is hardly found takes nothing", "found twice", "no claim"],
+)
+def test_masks_that_overlap_are_parted(claims, score, expected):
+    masks = yolo.one_each(torch.tensor(claims, dtype=torch.float32)[:, None], torch.tensor(score))
+    assert masks[:, 0].int().tolist() == expected
+
+
 @pytest.fixture(scope="module")
 def state():
     """Random weights of the segmenter."""

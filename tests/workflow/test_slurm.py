@@ -29,7 +29,7 @@ PATIENCE_S = 600
 def cluster(tmp_path_factory) -> Iterator[Path]:
     """A SLURM that runs, and the folder of its logs."""
     if not os.environ.get("RUNNER_REID_SLURM"):
-        pytest.skip("takes up to ten minutes: as root, tests/slurm/install, then RUNNER_REID_SLURM=1 pytest")
+        pytest.skip("starts a SLURM for four minutes: as root, tests/slurm/install, then RUNNER_REID_SLURM=1 pytest")
     for program in ("slurmctld", "slurmd", "munged"):
         if not Path("/usr/sbin", program).exists():
             pytest.skip(f"needs {program} of Debian's slurm-wlm and munge: as root, run tests/slurm/install")
