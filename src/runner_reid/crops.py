@@ -38,7 +38,7 @@ def encode_crop(image_rgb: np.ndarray, mask: np.ndarray, *, max_height: int, qua
     if height > max_height:
         size = (max(1, round(width * max_height / height)), max_height)
         image_rgb = cv2.resize(image_rgb, size, interpolation=cv2.INTER_AREA)
-        alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_NEAREST)
+        alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_NEAREST_EXACT)
     bgra = np.dstack([image_rgb[..., ::-1] * (alpha[..., None] > 0), alpha])
     return cv2.imencode(".webp", bgra, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
 

@@ -144,7 +144,7 @@ def _picture(image: np.ndarray, truth: pl.DataFrame, size: int) -> yolo.Example:
     return (
         cv2.resize(image, shape, interpolation=cv2.INTER_AREA),
         boxes * scale,
-        cv2.resize(labels, shape, interpolation=cv2.INTER_NEAREST),
+        cv2.resize(labels, shape, interpolation=cv2.INTER_NEAREST_EXACT),
     )
 
 

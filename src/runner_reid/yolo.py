@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import torch
 
+from runner_reid.errors import check_choice
 from runner_reid.masks import outward
 from runner_reid.networks import prepare_torchvision, seed_everything
 from runner_reid.training import run_epochs
@@ -120,6 +121,7 @@ def train(
     learning_rate: float,
     weight_decay: float,
     batches_per_epoch: int,
+    precision: str,
     seed: int,
     device: str,
     checkpoint: Path,
@@ -130,8 +132,11 @@ def train(
     initial: tensors to start from; those whose name and shape fit are taken over, the others start at random.
     examples: given a random generator, yields augmented examples of one size without end.
     Loss: YOLOv8's (box, class, distribution focal and, for `-seg`, mask). AdamW under a one-cycle schedule.
-    A killed training resumes from `checkpoint` to the same result.
+    precision: "float32", or "bfloat16" for mixed precision (the loss stays in float32), more than twice as fast where
+    the processor has it. A killed training resumes from `checkpoint` to the same result.
+    Raises InputError for another precision.
     """
+    check_choice("precision", precision, ("float32", "bfloat16"))
     seed_everything(seed)
     model: Any = build(architecture)
     model.to(device, memory_format=torch.channels_last)
@@ -149,7 +154,9 @@ def train(
         totals: dict[str, float] = {}
         for _ in range(batches_per_epoch):
             collated = collate([next(source) for _ in range(batch)], device)
-            losses, terms = model(collated)
+            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bfloat16"):
+                predicted = model(collated["img"])
+            losses, terms = model.loss(collated, _in_float32(predicted))
             optimizer.zero_grad()
             losses.sum().backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
@@ -176,9 +183,8 @@ def collate(examples: list[Example], device: str) -> dict[str, torch.Tensor]:
     """Examples of one size as the batch that YOLOv8's loss reads (boxes centre and size, relative)."""
     height, width = examples[0][0].shape[:2]
     images = np.stack([image for image, _, _ in examples])
-    masks = np.stack(
-        [cv2.resize(m, (width // 4, height // 4), interpolation=cv2.INTER_NEAREST) for _, _, m in examples]
-    )
+    small = (width // 4, height // 4)
+    masks = np.stack([cv2.resize(m, small, interpolation=cv2.INTER_NEAREST_EXACT) for _, _, m in examples])
     boxes = np.concatenate([box.reshape(-1, 4) for _, box, _ in examples]).astype(np.float32)
     centres = np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
     index = np.concatenate([np.full(len(box), i, np.float32) for i, (_, box, _) in enumerate(examples)])
@@ -189,6 +195,15 @@ def collate(examples: list[Example], device: str) -> dict[str, torch.Tensor]:
         "bboxes": torch.from_numpy(centres / np.array([width, height, width, height], np.float32)).to(device),
         "masks": torch.from_numpy(masks).to(device),
     }
+
+
+def _in_float32(predicted: Any) -> Any:
+    """What the network gives (tensors in dicts, lists and tuples), each tensor in float32."""
+    if isinstance(predicted, dict):
+        return {name: _in_float32(value) for name, value in predicted.items()}
+    if isinstance(predicted, list | tuple):
+        return type(predicted)(map(_in_float32, predicted))
+    return predicted.float()
 
 
 def one_each(claim: torch.Tensor, score: torch.Tensor) -> torch.Tensor:

@@ -215,7 +215,14 @@ def test_weights_that_are_not_there_are_told(tmp_path):
 
 # --- training --------------------------------------------------------------------------------------------------------
 
-FIT = {"epochs": 2, "batch": 2, "learning_rate": 0.002, "weight_decay": 0.0005, "batches_per_epoch": 1}
+FIT = {
+    "epochs": 2,
+    "batch": 2,
+    "learning_rate": 0.002,
+    "weight_decay": 0.0005,
+    "batches_per_epoch": 1,
+    "precision": "float32",
+}
 
 
 def train(folder, *, architecture="yolov8n-seg", initial=None, stop=None, seed=0):
