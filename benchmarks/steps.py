@@ -28,13 +28,8 @@ def main(video: str) -> None:
     print(f"segmenter: {found} of {seen.height} runners of whom over 30 % are visible found at IoU 0.5")
 
     scored = labels.join(tables.RUNNERS.read(folder / "runners.parquet"), on=["frame", "person"])
-    hidden = people.filter(pl.col("visible") <= 0.3).select("frame", "actor")
-    for whose, rows in {
-        "": scored,
-        ", over 30 % visible": scored.join(hidden, on=["frame", "actor"], how="anti"),
-    }.items():
-        scores = classifier_scores(rows["score"].to_numpy(), rows["runner"].to_numpy())
-        print(f"classifier{whose}:", ", ".join(f"{name} {value:.4g}" for name, value in scores.items()))
+    scores = classifier_scores(scored["score"].to_numpy(), scored["runner"].to_numpy())
+    print("classifier:", ", ".join(f"{name} {value:.4g}" for name, value in scores.items()))
 
     scenes = tables.SCENES.read(folder / "scenes.parquet")
     boxes = tables.SCENE_DETECTIONS.read(folder / "scene_detections.parquet")

@@ -22,14 +22,21 @@ _NO_LABELS = tables.PERSONS.empty().select("frame", "person", runner=pl.lit(Fals
 
 
 def label_crops(
-    persons: pl.DataFrame, truth_persons: pl.DataFrame, *, min_iou: float, max_stray_iou: float, also: list[str]
+    persons: pl.DataFrame,
+    truth_persons: pl.DataFrame,
+    *,
+    min_iou: float,
+    max_stray_iou: float,
+    min_visible: float,
+    also: list[str],
 ) -> pl.DataFrame:
     """Which detections show a runner: columns frame, person, runner (bool), actor ("" for nobody).
 
     persons: table PERSONS. truth_persons: table TRUTH_PERSONS. In each frame the pair of detection and true
     box with the best IoU is matched first, down to `min_iou`. An unmatched detection below `max_stray_iou`
-    with everybody is no runner; one in between is ambiguous and has no row. A larger `min_iou` gives fewer
-    and cleaner labels; a larger `max_stray_iou` more examples of what is no runner, some half one.
+    with everybody is no runner; one in between is ambiguous and has no row, nor has one matched to somebody of
+    whom less than `min_visible` is seen: such a crop shows who hides him. A larger `min_iou` or `min_visible` gives
+    fewer and cleaner labels; a larger `max_stray_iou` more examples of what is no runner, some half one.
     also: actors (without their number) who count as runners here though they are none of the practice: one
     crop of a sprinter looks like a runner's, only the speed of the scene tells them apart (`build_scenes`).
     """
@@ -48,7 +55,8 @@ def label_crops(
             free[row], free[:, column] = -1, -1
         for i, person in enumerate(detected["person"]):
             if i in found:
-                rows.append((frame, person, truth["runner"][found[i]], truth["actor"][found[i]]))
+                if truth["visible"][found[i]] >= min_visible:
+                    rows.append((frame, person, truth["runner"][found[i]], truth["actor"][found[i]]))
             elif overlap[i].max(initial=0) < max_stray_iou:
                 rows.append((frame, person, False, ""))
     return pl.DataFrame(rows, schema=_NO_LABELS.schema, orient="row")

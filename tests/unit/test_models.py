@@ -11,7 +11,8 @@ from runner_reid.errors import InputError
 from runner_reid.files import sha256
 from runner_reid.weights import load_weights
 
-FIT = {"epochs": 2, "batches_per_epoch": 1, "batch": 2, "learning_rate": 0.002, "weight_decay": 0.0, "seed": 0}
+FIT = {"epochs": 2, "batches_per_epoch": 1, "batch": 2, "learning_rate": 0.002, "weight_decay": 0.0}
+FIT |= {"precision": "bfloat16", "seed": 0}
 DETECT = {"size": 96, "match_iou": 0.7}
 PERSONS = {
     "pictures": {"frames_per_video": 5, "size": 96, "seed": 0},
@@ -26,7 +27,7 @@ SHOES = {
 RUNNERS = {
     "backbone": "test_efficientnet.r160_in1k",
     "size": [64, 32],
-    "labels": {"min_iou": 0.5, "max_stray_iou": 0.1, "also": []},
+    "labels": {"min_iou": 0.5, "max_stray_iou": 0.1, "min_visible": 0.3, "also": []},
     "crops": {"max_crops": 40, "max_class_ratio": 4.0, "seed": 0},
     "fit": {
         "initial": "random", "epochs": 1, "batch": 16, "learning_rate": 0.001, "balanced": False,

@@ -106,11 +106,11 @@ def test_letterbox_keeps_the_aspect(shape, white):
     assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == white
 
 
-def truth_at(rows: list[tuple]) -> pl.DataFrame:
+def truth_at(rows: list[tuple], *, visible: float = 1.0) -> pl.DataFrame:
     """TRUTH_PERSONS of (frame, actor, runner, x1, y1, x2, y2)."""
     return tables.TRUTH_PERSONS.frame(
         [
-            {"frame": row[0], "passage": i, "actor": row[1], "runner": row[2], "visible": 1.0, "mask": b""}
+            {"frame": row[0], "passage": i, "actor": row[1], "runner": row[2], "visible": visible, "mask": b""}
             | dict(zip(("x1", "y1", "x2", "y2"), row[3:], strict=True))
             for i, row in enumerate(rows)
         ]
@@ -140,9 +140,17 @@ def test_labels_by_overlap(detected, truth, labels):
         truth_at([(0, *row) for row in truth]),
         min_iou=0.5,
         max_stray_iou=0.1,
+        min_visible=0.3,
         also=["sprinter"],
     )
     assert found.drop("frame").rows() == labels
+
+
+@pytest.mark.parametrize("visible, labelled", [(0.29, 0), (0.31, 1)])
+def test_the_hidden_have_no_label(visible, labelled):
+    truth = truth_at([(0, "ann", True, *A)], visible=visible)
+    choices = {"min_iou": 0.5, "max_stray_iou": 0.1, "min_visible": 0.3, "also": []}
+    assert runner_training.label_crops(persons_at([(0, 0, *A)]), truth, **choices).height == labelled
 
 
 @pytest.mark.parametrize(

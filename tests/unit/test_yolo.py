@@ -248,6 +248,18 @@ def same(one: dict, other: dict) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_a_mask_to_learn_from_lies_where_the_person_is():
+    """The coarse mask of a person at any place has, on average, the centre of the fine one."""
+    offsets = []
+    for shift in range(16):
+        labels = np.zeros((64, 64), np.uint8)
+        labels[shift : shift + 21, 2 * shift : 2 * shift + 13] = 1
+        coarse = yolo.collate([(np.zeros((64, 64, 3), np.uint8), np.zeros((0, 4), np.float32), labels)], "cpu")["masks"]
+        fine, found = np.argwhere(labels).mean(0) + 0.5, np.argwhere(coarse[0].numpy()).mean(0) + 0.5
+        offsets.append(4 * found - fine)
+    assert np.abs(np.mean(offsets, axis=0)).max() < 0.6
+
+
 def test_a_training_has_a_history(trained, state):
     _, rows = trained
     assert [row["epoch"] for row in rows] == [0, 1]
