@@ -22,8 +22,8 @@ results/%: .venv/weights FORCE
 	$(PIP) --no-deps trackeval  # it asks for the OpenCV with a window system; the headless one serves it
 	@touch $@
 
-.venv/weights: .venv/ready $(wildcard data/weights/*.dvc .dvc/config)
-	dvc pull --quiet $(wildcard data/weights/*.dvc)
+.venv/weights: .venv/ready $(wildcard dvc.lock .dvc/config)
+	dvc pull --quiet train
 	@touch $@
 
 .PHONY: setup test format docs promote record mlflow unlock clean FORCE
@@ -44,13 +44,10 @@ format: .venv/ready
 docs: .venv/ready  # the pages that are made from the code
 	python -m runner_reid.tables > docs/tables.md
 
-promote: .venv/ready  # trained weights become the ones that are used
-	for corpus in results/weights/*/; do \
-	  mkdir -p data/weights/$$(basename $$corpus) && \
-	  cp $$(find $$corpus -maxdepth 1 -regex ".*\.\(pt\|json\|csv\|webp\)") data/weights/$$(basename $$corpus)/ && \
-	  dvc add --quiet data/weights/$$(basename $$corpus) || exit 1; \
-	done
-	dvc push --quiet data/weights/*.dvc
+promote: .venv/ready  # trained weights become the ones that are used; nothing is trained
+	@snakemake --allowed-rules promote $(GIVEN) promote
+	dvc commit --quiet --force train
+	dvc push --quiet train
 	@touch .venv/weights
 
 record: .venv/ready  # what is there and not recorded yet becomes runs of MLflow; nothing else is made

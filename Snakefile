@@ -40,6 +40,7 @@ rule record:
 localrules:
     all,
     record,
+    promote,
     fetch_source,
     record_evaluation,
     record_training,

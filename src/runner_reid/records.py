@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from runner_reid.provenance import digest
 from runner_reid.results import figures
 
@@ -118,9 +120,13 @@ def circumstances(folder: str | os.PathLike = ".") -> dict[str, str]:
 
 
 def tracked_versions(paths: list[str]) -> dict[str, str]:
-    """The md5 that DVC knows each tracked thing by, from its .dvc file: tags dvc.{path without .dvc}."""
-    found = {path.removesuffix(".dvc"): re.search(r"^- md5: (\S+)", Path(path).read_text(), re.M) for path in paths}
-    return {f"dvc.{path}": match[1] for path, match in found.items() if match}
+    """The md5 that DVC knows what went in by, from .dvc files and dvc.lock: tags dvc.{path}."""
+    found: dict[Path, str] = {}
+    for path in map(Path, paths):
+        known = yaml.safe_load(path.read_text())
+        outs = [out for stage in known.get("stages", {"": known}).values() for out in stage.get("outs", [])]
+        found |= {path.parent / out["path"]: out["md5"] for out in outs if "md5" in out}
+    return {f"dvc.{path}": md5 for path, md5 in found.items() if path.parts[0] != "results"}
 
 
 def read_cost(path: str | os.PathLike) -> dict[str, float]:

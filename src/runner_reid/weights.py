@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import platform
+import shutil
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -84,6 +85,16 @@ def read_card(path: str | os.PathLike) -> dict:
             f"{beside}: expected the keys {sorted(lacking)} too; fetch it again, or remove it and the weights"
         )
     return card
+
+
+def promote(path: str | os.PathLike, folder: str | os.PathLike) -> None:
+    """Copy weights with card, history and picture to the folder of their corpus below `folder`, the weights last."""
+    path = Path(path)
+    read_card(path)
+    for suffix in (".csv", ".webp", ".json", path.suffix):
+        if (found := path.with_suffix(suffix)).is_file():
+            with files.atomic_path(Path(folder) / path.parent.name / found.name) as temporary:
+                shutil.copyfile(found, temporary)
 
 
 def check_pinned(path: str | os.PathLike, *, sha256: str | None) -> None:

@@ -119,6 +119,15 @@ def test_damage_is_told_in_one_line(path, damage, message):
     assert "\n" not in str(error.value) and "tiny" in str(error.value)
 
 
+def test_promoted_weights_are_whole(path, tmp_path):
+    path.with_suffix(".csv").write_text("epoch\n0\n")
+    path.with_suffix(".checkpoint").write_text("unfinished")
+    weights.promote(path, tmp_path / "promoted")
+    promoted = tmp_path / "promoted" / tmp_path.name
+    assert {file.name for file in promoted.iterdir()} == {"tiny.csv", "tiny.json", "tiny.pt"}
+    assert weights.load_weights(promoted / "tiny.pt", params=PARAMS)["count"].item() == 5
+
+
 def test_only_pinned_pickles_pass(tmp_path):
     path = tmp_path / "foreign.pt"
     path.write_bytes(b"pickle")

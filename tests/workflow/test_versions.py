@@ -1,6 +1,7 @@
 """DVC in a clone of what is committed."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,32 @@ def test_a_clone_that_has_pulled_trains_nothing(clone):
     call = ["--configfile", "params.yaml", "--config", "videos=data/videos.tsv", "--", "results/eval_night.json"]
     plan = run("snakemake", "--dry-run", "--cores", "2", *call)
     assert "rule segment_persons:" in plan and "rule train_" not in plan
+
+
+def test_a_changed_training_is_done_and_no_other(clone):
+    folder, run = clone
+    params = folder / "params.yaml"
+    text = params.read_text()
+    params.write_text(text.replace("min_frames: 47", "min_frames: 40"))
+    assert "params.yaml" in run("dvc", "status", "train")
+    call = ["--configfile", "params.yaml", "--config", "videos=data/videos.tsv", "promoted=fitting", "--", "promote"]
+    plan = run("snakemake", "--dry-run", "--cores", "2", *call)
+    params.write_text(text)
+    assert "rule train_extractor:" in plan and "rule promote:" in plan
+    assert "rule train_persons:" not in plan and "rule train_runners:" not in plan
+
+
+def test_what_was_trained_is_promoted_and_nothing_else_is_made(clone):
+    folder, run = clone
+    promoted, trained = folder / "data/weights/night", folder / "results/weights/night"
+    shutil.copytree(promoted, trained)
+    (trained / "gru_ae.csv").write_text("epoch\n0\n")
+    before = (promoted / "gru_ae.pt").read_bytes()
+    call = ["--configfile", "params.yaml", "--config", "videos=data/videos.tsv", "--", "promote"]
+    run("snakemake", "--allowed-rules", "promote", "--cores", "2", *call)
+    assert (promoted / "gru_ae.csv").read_text() == "epoch\n0\n" and (promoted / "gru_ae.pt").read_bytes() == before
+    shutil.rmtree(trained)
+    run("dvc", "checkout", "--force", "data/weights/night")
 
 
 def test_dvc_knows_which_parameter_changed_and_which_stages_it_concerns(clone):

@@ -4,14 +4,18 @@ import os
 from pathlib import Path
 
 from runner_reid import extractors
-from runner_reid.errors import InputError
+from runner_reid.errors import InputError, check_choice
 from runner_reid.provenance import digest, fingerprint
 from runner_reid.sheets import check_params, check_sheet, read_sheet, video_files
+from runner_reid.weights import read_card
+from snakemake.iocontainers import Wildcards
 
 SCHEMAS = Path(workflow.basedir) / "workflow/schemas"
+PROMOTED = config.pop("promoted", "all")  # see `wins`; popped, for it is no choice of a method
 SHEET = config.setdefault("videos", "data/videos.tsv")  # kept: then plain snakemake and make agree on the params
 
 try:
+    check_choice("promoted", PROMOTED, ("all", "fitting", "none"))
     check_params(config, SCHEMAS / "params.schema.yaml", name="params")
     videos = check_sheet(read_sheet(SHEET), SCHEMAS / "videos.schema.yaml", name=SHEET)
     sources = check_sheet(read_sheet("data/sources.tsv"), SCHEMAS / "sources.schema.yaml", name="data/sources.tsv")
@@ -23,7 +27,7 @@ BENCHMARKS = videos.index[videos["source"] == "benchmark"].tolist()
 TEST_VIDEOS = videos.index[(videos["role"] == "test") & (videos["source"] != "benchmark")].tolist()
 SEEN_VIDEOS = videos.index[~videos["source"].isin(["published", "benchmark"])].tolist()
 LABELLED_VIDEOS = videos.index[(videos["role"] == "test") & (videos["labels"] != "")].tolist()
-TRACKED = sorted(str(path) for path in Path("data").glob("**/*.dvc"))
+TRACKED = sorted(str(path) for path in [*Path("data").glob("**/*.dvc"), *Path().glob("dvc.lock")])
 CONDITIONS = sorted(set(videos["condition"]))
 NETWORK_METHODS = {"persons": "yolov8", "runners": "efficientnet", "shoes": "yolov8"}  # that need our weights
 
@@ -150,9 +154,16 @@ def own_weights_of(name):
         if config["training"][name].get("transductive"):
             corpus = f"on_{wildcards.video}"
         promoted = f"data/weights/{corpus}/{name}.pt"
-        return promoted if Path(promoted).exists() else f"results/weights/{corpus}/{name}.pt"
+        return promoted if wins(promoted, name) else f"results/weights/{corpus}/{name}.pt"
 
     return path
+
+
+def wins(promoted, name):
+    """Whether promoted weights are used: `all` that there are, those `fitting` (trained as params say), or `none`."""
+    if PROMOTED == "none" or not Path(promoted).exists():
+        return False
+    return PROMOTED == "all" or read_card(promoted)["params"] == config["training"][name]
 
 
 def training_choices(name):
@@ -200,13 +211,21 @@ def training_cost(wildcards):
     return f"results/weights/{wildcards.corpus}/seconds/train_{job}.tsv"
 
 
+# Weights that were trained here.
+TRAINED = [
+    path
+    for path in (
+        f"results/weights/{corpus}/{name}.pt" for corpus in ["all", *CONDITIONS] for name in config["training"]
+    )
+    if Path(path).exists()
+]
 # What `record` asks for: results and weights that are there; it makes none.
 RECEIPTS = [
     f"results/mlflow/receipts/{path}"
     for path in [
         *(f"eval_{video}.json" for video in videos.index),
         *(f"eval_{video}_{extractor}.json" for video in BENCHMARKS for extractor in config["extractors"]),
-        *(f"weights/{corpus}/{name}.json" for corpus in ["all", *CONDITIONS] for name in config["training"]),
+        *(Path(path).with_suffix(".json").relative_to("results") for path in TRAINED),
     ]
     if Path("results", path).exists()
 ]
@@ -251,6 +270,14 @@ def used_weights(wildcards):
         return []
     names = [name for name, method in NETWORK_METHODS.items() if config[name]["method"] == method]
     return [weights_of(name)(wildcards) for name in [*names, *learned_of(wildcards.video)]]
+
+
+def to_promote(wildcards):
+    """What was trained here; or, where promoted weights do not serve, what all test videos need instead of them."""
+    if PROMOTED == "all":
+        return TRAINED
+    used = {path for video in TEST_VIDEOS for path in used_weights(Wildcards(fromdict={"video": video}))}
+    return sorted(path for path in used if path.startswith("results/"))
 
 
 def learned_of(video):

@@ -5,6 +5,7 @@
 #          results/{video}/{frames,persons,person_crops,shoe_crops,sequences}.parquet,
 #          results/{video}/images.parquet (which camera took the pictures of a benchmark)
 # OUTPUTS  results/weights/{corpus}/{persons,runners,shoes}.{pt,csv}, results/weights/{corpus}/{extractor}.{pt,csv,webp}
+#          data/weights (promote: what was trained becomes what is used)
 
 
 rule train_persons:
@@ -121,3 +122,15 @@ rule train_extractor:
         crops=lambda wildcards: crops_of(wildcards.extractor),
     script:
         "../scripts/train_extractor.py"
+
+
+rule promote:
+    input:
+        to_promote,
+    log:
+        "logs/promote.log",
+    params:
+        code=fingerprint("weights"),
+        folder="data/weights",
+    script:
+        "../scripts/promote.py"
