@@ -45,7 +45,7 @@ def main(video: str) -> None:
     print(f"cadence: median error {np.median(error):.2%} over {len(error)} of {scenes.height} scenes")
 
     shoes = tables.SHOES.read(folder / "shoes.parquet")
-    print(f"shoes: {shoes.height} of {scenes.height} scenes have one")
+    print(f"shoes: {shoes['scene'].n_unique()} of {scenes.height} scenes have one")
     result = json.loads(Path(f"results/eval_{video}.json").read_text())
     print("scenes:", result["scenes"], "tracking:", result["tracking"])
     for name, system in result["systems"].items():

@@ -1,7 +1,9 @@
 """Crops: encoded cut-outs, and the cut-outs of a scene as one thing."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import cv2
@@ -83,8 +85,8 @@ def read_person_scenes(path: str | Path, sequences: pl.DataFrame) -> Iterator[Sc
 
 
 def read_shoe_scenes(path: str | Path) -> Iterator[SceneCrops]:
-    """The shoe crop of each scene that has one."""
-    for batch in tables.SHOE_CROPS.batches(path):
-        for row in batch.iter_rows(named=True):
-            image, mask = decode_crop(row["image"])
-            yield SceneCrops(row["scene"], [image], [mask])
+    """The shoe crops of each scene that has any, the clearest first."""
+    rows = (row for batch in tables.SHOE_CROPS.batches(path) for row in batch.iter_rows(named=True))
+    for scene, shoes in itertools.groupby(rows, key=itemgetter("scene")):
+        images, masks = zip(*(decode_crop(row["image"]) for row in shoes), strict=True)
+        yield SceneCrops(scene, list(images), list(masks))

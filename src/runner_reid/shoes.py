@@ -37,6 +37,7 @@ def detect_shoes(
     yolov8: dict,
     feet: dict,
     frames_per_scene: int,
+    shoes_per_scene: int,
     margin: float,
     min_owned: float,
     batch: int,
@@ -46,11 +47,12 @@ def detect_shoes(
     training: dict,
     device: str,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The clearest shoe of each scene (tables SHOES and SHOE_CROPS); scenes without one have no row.
+    """The clearest shoes of each scene (tables SHOES and SHOE_CROPS); scenes without one have no row.
 
     frames, persons, sequences: tables FRAMES, PERSONS, SEQUENCES of the session.
     method: `yolov8` (choices of `find_by_network`) or `feet` (choices of `find_feet`, no weights).
     frames_per_scene: the crops of a scene that are looked at, spread evenly; larger finds clearer shoes.
+    shoes_per_scene: kept, each of another crop. More average out how a foot is held; published: 1.
     margin: a crop is widened by this share of its height on every side.
     min_owned: share of a shoe's box that the runner's own mask must cover; larger refuses other people's shoes.
     batch: crops in memory at once. quality: of the encoded shoe, 1..100.
@@ -64,26 +66,31 @@ def detect_shoes(
     else:
         find = partial(find_feet, **feet)
     wanted = _spread(sequences, frames_per_scene).join(persons.drop("score"), on=["frame", "person"])
-    best: dict[int, tuple[dict, np.ndarray]] = {}
+    clearest: dict[int, list[tuple[dict, np.ndarray]]] = {}
     cuts = runner_cuts(files, frames, wanted, margin=margin)
     while chunk := list(itertools.islice(cuts, batch)):
         for (row, cut, corner), (found, score) in zip(chunk, find(chunk), strict=True):
             boxes = np.clip(found, 0, np.tile(cut.shape[1::-1], 2))
             seen = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
             own = [i for i in np.flatnonzero(seen) if _owned(boxes[i] + np.tile(corner, 2), row) >= min_owned]
-            if own and (row["scene"] not in best or score[own[0]] > best[row["scene"]][0]["score"]):
+            if own:
                 box = boxes[own[0]]
                 x1, y1, x2, y2 = outward(box)
                 placed = dict(zip(("x1", "y1", "x2", "y2"), (box + np.tile(corner, 2)).tolist(), strict=True))
                 keys = {name: row[name] for name in ("scene", "frame", "person")}
-                best[row["scene"]] = ({**keys, **placed, "score": float(score[own[0]])}, cut[y1:y2, x1:x2].copy())
-    shoes = tables.SHOES.frame([row for _, (row, _) in sorted(best.items())])
-    whole = [(scene, image, np.ones(image.shape[:2], bool)) for scene, (_, image) in sorted(best.items())]
+                shoe = {**keys, **placed, "score": float(score[own[0]])}
+                known = [*clearest.get(row["scene"], []), (shoe, cut[y1:y2, x1:x2].copy())]
+                clearest[row["scene"]] = sorted(known, key=lambda each: -each[0]["score"])[:shoes_per_scene]
+    ranked = [(rank, *each) for _, shoes in sorted(clearest.items()) for rank, each in enumerate(shoes)]
     crops = [
-        {"scene": scene, "image": encode_crop(image, mask, max_height=image.shape[0], quality=quality)}
-        for scene, image, mask in whole
+        {
+            "scene": shoe["scene"],
+            "rank": rank,
+            "image": encode_crop(image, np.ones(image.shape[:2], bool), max_height=image.shape[0], quality=quality),
+        }
+        for rank, shoe, image in ranked
     ]
-    return shoes, tables.SHOE_CROPS.frame(crops)
+    return tables.SHOES.frame([{**shoe, "rank": rank} for rank, shoe, _ in ranked]), tables.SHOE_CROPS.frame(crops)
 
 
 def find_by_network(

@@ -234,17 +234,18 @@ SEQUENCES = Table(
     },
     ("scene", "position"),
 )
+_CLEAR = Column(pl.Int16, "", "which shoe of the scene, each of another frame; 0 the clearest")
 SHOES = Table(
     "shoes",
-    "the clearest shoe of a scene; scenes without one have no row",
-    {"scene": _SCENE, "frame": _FRAME, "person": _PERSON, **_BOX, "score": _SCORE},
-    ("scene",),
+    "the clearest shoes of a scene; scenes without one have no row",
+    {"scene": _SCENE, "rank": _CLEAR, "frame": _FRAME, "person": _PERSON, **_BOX, "score": _SCORE},
+    ("scene", "rank"),
 )
 SHOE_CROPS = Table(
     "shoe_crops",
-    "the cut-out of the clearest shoe",
-    {"scene": _SCENE, "image": _IMAGE},
-    ("scene",),
+    "the cut-outs of the clearest shoes",
+    {"scene": _SCENE, "rank": _CLEAR, "image": _IMAGE},
+    ("scene", "rank"),
 )
 IDENTITIES = Table(
     "identities",

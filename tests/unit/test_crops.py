@@ -129,13 +129,12 @@ def test_lacking_crops_are_told(crops_path, lacking):
         list(crops.read_person_scenes(crops_path, sequences({2: [(1, 0)], 9: lacking})))
 
 
-@pytest.mark.parametrize("scenes", [[], [0, 3]])
-def test_shoe_scenes(tmp_path, scenes):
+@pytest.mark.parametrize("shoes", [[], [(0, 0), (3, 0), (3, 1)]])
+def test_shoe_scenes(tmp_path, shoes):
     image, mask = figure(12, 20)
     code = crops.encode_crop(image, mask, max_height=99, quality=95)
-    tables.SHOE_CROPS.write(
-        tables.SHOE_CROPS.frame({"scene": scenes, "image": [code] * len(scenes)}), tmp_path / "shoe_crops.parquet"
-    )
+    rows = [{"scene": scene, "rank": rank, "image": code} for scene, rank in shoes]
+    tables.SHOE_CROPS.write(tables.SHOE_CROPS.frame(rows), tmp_path / "shoe_crops.parquet")
     found = list(crops.read_shoe_scenes(tmp_path / "shoe_crops.parquet"))
-    assert [scene.scene for scene in found] == scenes
-    assert all(len(scene.images) == 1 and np.array_equal(scene.masks[0], mask) for scene in found)
+    assert [(scene.scene, len(scene.images)) for scene in found] == [(0, 1), (3, 2)][: len(shoes)]
+    assert all(np.array_equal(mask, found_mask) for scene in found for found_mask in scene.masks)

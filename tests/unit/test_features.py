@@ -45,7 +45,9 @@ def given(tmp_path_factory, found):
     )
     image = np.full((20, 40, 3), (200, 60, 30), np.uint8)
     shoe = encode_crop(image, np.ones((20, 40), bool), max_height=99, quality=90)
-    tables.SHOE_CROPS.write(tables.SHOE_CROPS.frame({"scene": [0], "image": [shoe]}), folder / "shoe_crops.parquet")
+    tables.SHOE_CROPS.write(
+        tables.SHOE_CROPS.frame({"scene": [0], "rank": [0], "image": [shoe]}), folder / "shoe_crops.parquet"
+    )
 
     @functools.cache
     def of(method: str) -> dict:

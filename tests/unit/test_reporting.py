@@ -79,7 +79,10 @@ def practice(folder, runners: list[int], **changes) -> reporting.Material:
             writer.append(tables.PERSON_CROPS.frame([{"frame": number, "person": 0, "image": encoded}]))
     shod = [i for i in range(n) if runners[i] % 3 != 2]
     shoe = crops.encode_crop(np.full((30, 60, 3), 200, np.uint8), np.ones((30, 60), bool), max_height=99, quality=90)
-    tables.SHOE_CROPS.write(tables.SHOE_CROPS.frame({"scene": shod, "image": [shoe] * len(shod)}), paths["shoe_crops"])
+    tables.SHOE_CROPS.write(
+        tables.SHOE_CROPS.frame({"scene": shod, "rank": [0] * len(shod), "image": [shoe] * len(shod)}),
+        paths["shoe_crops"],
+    )
 
     box = {"x1": 0.0, "y1": 0.0, "x2": 9.0, "y2": 20.0}
     keys = {"frame": frame, "person": np.zeros_like(frame)}

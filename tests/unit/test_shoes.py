@@ -16,7 +16,7 @@ from runner_reid.masks import encode_mask
 HEIGHT, WIDTH = 120, 200
 CHOICES = {
     "method": "yolov8", "yolov8": {"size": 96, "min_score": 0.25, "match_iou": 0.6}, "feet": {"share": 0.17},
-    "frames_per_scene": 12, "margin": 0.1, "min_owned": 0.2, "batch": 3, "quality": 95,
+    "frames_per_scene": 12, "shoes_per_scene": 1, "margin": 0.1, "min_owned": 0.2, "batch": 3, "quality": 95,
     "weights": "red", "sha256": "", "training": {}, "device": "cpu",
 }  # fmt: skip
 SHOE = (10, 50, 24, 60)
@@ -99,6 +99,12 @@ def test_the_clearest_shoe_of_each_scene(detected, film, best):
         shoe, _ = decode_crop(image)
         assert abs(shoe.shape[0] - 10) <= 4 and abs(shoe.shape[1] - 14) <= 4
         assert shoe[2:-2, 3:-3, 0].mean() > 3 * shoe[2:-2, 3:-3, 1].mean()
+
+
+def test_several_shoes_of_a_scene_stand_by_clearness(detected):
+    found, cut_out = detected([[(50, 30, 120)], [(60, 30, 240)], [(70, 30, 180)]], shoes_per_scene=2)
+    assert found.select("scene", "rank", "frame").rows() == [(0, 0, 1), (0, 1, 2)]
+    assert cut_out.select("scene", "rank").rows() == [(0, 0), (0, 1)]
 
 
 @pytest.mark.parametrize("min_owned, frames", [(0.0, [0]), (0.6, [1]), (1.01, [])])

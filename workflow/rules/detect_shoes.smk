@@ -1,4 +1,4 @@
-# Step 3: the clearest shoe of each scene.
+# Step 3: the clearest shoes of each scene.
 #
 # INPUTS   the files of a video, results/{video}/{frames,persons,sequences}.parquet
 # OUTPUTS  results/{video}/{shoes,shoe_crops}.parquet
