@@ -40,7 +40,6 @@ rule record:
 localrules:
     all,
     record,
-    promote,
     fetch_source,
     record_evaluation,
     record_training,

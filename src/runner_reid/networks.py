@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from runner_reid.errors import InputError
+from runner_reid.errors import InputError, check_choice
 
 
 def stay_offline() -> None:
@@ -123,6 +123,16 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def mixed_precision(precision: str, device: str | torch.device, *, name: str = "precision") -> torch.autocast:
+    """A context in which networks compute in "float32", as ever, or, where that loses little, in "bfloat16".
+
+    Faster on a GPU and on processors that have bfloat16 (`benchmarks/precision.py`), slower on others. name: of the
+    parameter. Raises InputError for another precision.
+    """
+    check_choice(name, precision, ("float32", "bfloat16"))
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
 def prepare(*, threads: int) -> str:
     """Make this process ready to run networks on `threads` of the promised cores, and name the device they run on.
 
@@ -131,5 +141,5 @@ def prepare(*, threads: int) -> str:
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     promised = max(cores, int(os.environ.get("RUNNER_REID_CORES") or cores))
-    torch.set_num_threads(max(1, cores * threads // promised))
+    torch.set_num_threads(max(1, cores * min(threads, promised) // promised))
     return str(choose_device("auto"))

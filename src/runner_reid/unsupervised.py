@@ -15,7 +15,7 @@ from runner_reid import backbones, clustering, networks, training
 from runner_reid.augmentation import vary_pictures
 from runner_reid.backbones import Embedder
 from runner_reid.crops import SceneCrops
-from runner_reid.errors import InputError, check_choice
+from runner_reid.errors import InputError
 from runner_reid.pictures import sheet
 
 EXAMPLE = backbones.EXAMPLE | {
@@ -146,14 +146,15 @@ def trainer(make: Callable[..., Learner]) -> Callable[..., Trained]:
         frames_per_scene: a longer scene gives this many of its frames, evenly chosen: fewer are quicker to cluster.
         augment: of `augmentation.vary_pictures`. clusters: of `clustering.pseudo_labels`. batches: of `draw_batches`.
         schedule: of `Schedule`. loss: of the method's `Learner`. precision: of `describe`, which clustering looks
-        at, and of `learn`: "float32", or "bfloat16" for mixed precision, faster on a GPU, and describing so also on a
-        processor that has it.
+        at, and of `learn`: each of `networks.mixed_precision`.
         Rows (see `training.run_epochs`): loss (mean of the epoch), clusters (of two pictures or more), outliers,
         learning_rate. Keeps all pictures in memory at `size`. Raises InputError where there is too little to learn
         from.
         """
-        for name in ("describe", "learn"):
-            check_choice(f"precision.{name}", precision[name], ("float32", "bfloat16"))
+        describing, learning = (
+            networks.mixed_precision(precision[name], device, name=f"precision.{name}")
+            for name in ("describe", "learn")
+        )
         plan = Schedule(**schedule)
         images, camera = _read(scenes, size, resize, frames_per_scene)
         if len(images) < batches["clusters"] * batches["each"]:
@@ -169,10 +170,6 @@ def trainer(make: Callable[..., Learner]) -> Callable[..., Trained]:
             weight_decay=plan.weight_decay,
         )
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, plan.rate)
-        describing, learning = (
-            torch.autocast(device.type, torch.bfloat16, enabled=precision[name] == "bfloat16")
-            for name in ("describe", "learn")
-        )
         on_device = torch.from_numpy(camera).to(device)
 
         def describe() -> torch.Tensor:

@@ -17,9 +17,8 @@ import cv2
 import numpy as np
 import torch
 
-from runner_reid.errors import check_choice
 from runner_reid.masks import outward
-from runner_reid.networks import prepare_torchvision, seed_everything
+from runner_reid.networks import mixed_precision, prepare_torchvision, seed_everything
 from runner_reid.training import run_epochs
 from runner_reid.weights import card_path, check_pinned, load_weights
 
@@ -132,11 +131,10 @@ def train(
     initial: tensors to start from; those whose name and shape fit are taken over, the others start at random.
     examples: given a random generator, yields augmented examples of one size without end.
     Loss: YOLOv8's (box, class, distribution focal and, for `-seg`, mask). AdamW under a one-cycle schedule.
-    precision: "float32", or "bfloat16" for mixed precision (the loss stays in float32), more than twice as fast where
-    the processor has it. A killed training resumes from `checkpoint` to the same result.
-    Raises InputError for another precision.
+    precision: of `networks.mixed_precision`; the loss stays in float32.
+    A killed training resumes from `checkpoint` to the same result. Raises InputError for another precision.
     """
-    check_choice("precision", precision, ("float32", "bfloat16"))
+    mixed = mixed_precision(precision, device)
     seed_everything(seed)
     model: Any = build(architecture)
     model.to(device, memory_format=torch.channels_last)
@@ -154,7 +152,7 @@ def train(
         totals: dict[str, float] = {}
         for _ in range(batches_per_epoch):
             collated = collate([next(source) for _ in range(batch)], device)
-            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bfloat16"):
+            with mixed:
                 predicted = model(collated["img"])
             losses, terms = model.loss(collated, _in_float32(predicted))
             optimizer.zero_grad()

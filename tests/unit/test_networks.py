@@ -80,3 +80,27 @@ def test_a_device_that_is_not_there_is_named(name):
 def test_torchvision_imports_in_a_fresh_process():
     code = "from runner_reid import networks; networks.prepare_torchvision(); import timm"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "cores, promised, threads, share", [(2, "8", 8, 2), (2, "8", 1, 1), (8, "8", 3, 3), (2, "", 8, 2)]
+)
+def test_a_job_takes_its_share_of_the_cores_and_never_more(monkeypatch, cores, promised, threads, share):
+    monkeypatch.setattr(networks.os, "sched_getaffinity", lambda process: set(range(cores)), raising=False)
+    monkeypatch.setenv("RUNNER_REID_CORES", promised)
+    before = torch.get_num_threads()
+    try:
+        networks.prepare(threads=threads)
+        assert torch.get_num_threads() == share
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_precision_is_chosen_by_name():
+    images, network = torch.rand(1, 3, 8, 8), torch.nn.Conv2d(3, 2, 3)
+    with networks.mixed_precision("bfloat16", "cpu"):
+        assert network(images).dtype == torch.bfloat16
+    with networks.mixed_precision("float32", "cpu"):
+        assert network(images).dtype == torch.float32
+    with pytest.raises(InputError, match=r"precision\.learn: got 'half'"):
+        networks.mixed_precision("half", "cpu", name="precision.learn")

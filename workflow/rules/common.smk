@@ -163,7 +163,10 @@ def wins(promoted, name):
     """Whether promoted weights are used: `all` that there are, those `fitting` (trained as params say), or `none`."""
     if PROMOTED == "none" or not Path(promoted).exists():
         return False
-    return PROMOTED == "all" or read_card(promoted)["params"] == config["training"][name]
+    try:
+        return PROMOTED == "all" or read_card(promoted)["params"] == config["training"][name]
+    except InputError as error:
+        raise WorkflowError(f"error: {error}") from None
 
 
 def training_choices(name):

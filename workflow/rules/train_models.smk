@@ -129,6 +129,7 @@ rule promote:
         to_promote,
     log:
         "logs/promote.log",
+    localrule: True
     params:
         code=fingerprint("weights"),
         folder="data/weights",

@@ -171,11 +171,11 @@ def train(
     Adam on the mean squared error per value; a random `validation_share` of the scenes is held back. Rows:
     train_loss, validation_loss, learning_rate (at the end of the epoch). Scenes of one frame teach nothing
     and are left out. Keeps 12 KB per frame in memory, and while learning about 6 MB per frame of a batch.
-    schedule: see `rate`. precision: "float32", or "bfloat16" for mixed precision, about twice as fast where the
-    processor has it. Published: min_frames 47, normal, 500 epochs, batch 32, 1e-3, published, float32, 0.2.
+    schedule: see `rate`. precision: of `networks.mixed_precision`. Published: min_frames 47, normal, 500 epochs,
+    batch 32, 1e-3, published, float32, 0.2.
     Raises InputError for an unknown schedule or precision, or fewer than two scenes.
     """
-    check_choice("precision", precision, ("float32", "bfloat16"))
+    mixed = networks.mixed_precision(precision, device)
     data = [frames for frames in map(frames_of, scenes) if len(frames) > 1]
     if len(data) < 2:
         raise InputError(
@@ -196,7 +196,7 @@ def train(
         model.train()
         total, values = 0.0, 0
         for part in _parts(shuffled, batch):
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            with mixed:
                 error, count = model.errors([data[i] for i in part])
             optimizer.zero_grad()
             (error / count).backward()
