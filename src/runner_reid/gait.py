@@ -13,6 +13,11 @@ from runner_reid.tables import SEQUENCES
 WHOLE_AREA = 0.8
 """The quantile of the areas of a passage's masks that a runner has whom nobody hides."""
 
+NEARLY_BEST = 0.9
+"""Windows that show this share of what the best shows are as good."""
+MIN_OWN_FRAMES = 4
+"""A passage seen alone in fewer frames is described by all of them."""
+
 
 def step_period(
     time_s: np.ndarray, width: np.ndarray, *, min_cadence: float, max_cadence: float, min_strength: float
@@ -56,18 +61,22 @@ def unify_gait_periods(
     default_cadence: steps per minute assumed where a scene's own is unknown.
     max_frames: longer sequences are thinned evenly.
     Every sequence starts where the crop is widest (the phase of the width's fundamental is zero); of the possible
-    starts, the one is taken whose frames show most of the runner, and then the one nearest the middle of the scene.
+    starts, the one nearest the middle of the scene is taken out of those whose frames show most of the runner, and
+    most of it apart from others. Detections that hold another runner too are left out, unless nearly all do.
     """
     parts = []
     ordered = detections.sort("scene", "frame").partition_by("scene", as_dict=True)
     for scene, cadence in scenes.select("scene", "cadence").sort("scene").iter_rows():
         rows = ordered[(scene,)]
+        if (alone := rows.filter(pl.col("apart") > 0)).height >= MIN_OWN_FRAMES:
+            rows = alone
         period = 60 / (cadence if np.isfinite(cadence) else default_cadence)
         chosen = _cut(
             rows["time_s"].to_numpy(),
             (rows["x2"] - rows["x1"]).to_numpy(),
             rows["inside"].to_numpy(),
             rows["area_px"].to_numpy(),
+            rows["apart"].to_numpy(),
             period,
             steps,
         )
@@ -83,7 +92,13 @@ def unify_gait_periods(
 
 
 def _cut(
-    time_s: np.ndarray, width: np.ndarray, inside: np.ndarray, area_px: np.ndarray, period: float, steps: int
+    time_s: np.ndarray,
+    width: np.ndarray,
+    inside: np.ndarray,
+    area_px: np.ndarray,
+    apart: np.ndarray,
+    period: float,
+    steps: int,
 ) -> np.ndarray:
     """Indices of the frames of the best window of `steps` periods that starts at phase zero."""
     length = steps * period
@@ -97,14 +112,10 @@ def _cut(
     if not len(starts):
         starts = np.array([(first + last - length) / 2])
     middle = (first + last - length) / 2
-    expected = length / np.median(np.diff(time_s))
-    shown = whole * np.minimum(1, area_px / max(1.0, np.quantile(area_px[whole], WHOLE_AREA)))
-
-    def quality(start: float) -> tuple[float, float]:
-        window = (time_s >= start) & (time_s < start + length)
-        return (round(float(shown[window].sum() / expected), 1), -abs(start - middle))
-
-    start = max(starts, key=quality)
+    shown = whole * apart * np.minimum(1, area_px / max(1.0, np.quantile(area_px[whole], WHOLE_AREA)))
+    seen = np.array([shown[(time_s >= start) & (time_s < start + length)].sum() for start in starts])
+    good = starts[seen >= NEARLY_BEST * seen.max()]
+    start = good[np.abs(good - middle).argmin()]
     return np.flatnonzero((time_s >= start - 1e-9) & (time_s < start + length - 1e-9))
 
 

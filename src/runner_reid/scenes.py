@@ -1,5 +1,6 @@
 """Step 2: running scenes, each one passage of one runner (Suzuki et al., section 3.2)."""
 
+import itertools
 import logging
 from collections import Counter
 
@@ -16,6 +17,8 @@ EDGE_PX = 2.0
 """A box this close to the left or right edge of the picture is cut off by it."""
 MIN_DOUBLED_FRAMES = 3
 """Frames that two tracks must share to be taken for one person found twice."""
+MERGED_SHARE = 0.5
+"""A box holds a runner who is not found himself if the smaller of it and his own, interpolated, lies in the other by this."""
 SMOOTHING_S = 0.6
 """Seconds over which a speed is measured: about two steps, so that swinging limbs cancel out."""
 
@@ -112,7 +115,16 @@ def build_scenes(
         if reason:
             dropped[reason] += 1
             continue
-        whole = part.filter("inside")
+        rows.append({name: measured[name] for name in SCENES.columns if name in measured})
+        kept.append(part)
+    log.info(
+        "%d scenes; dropped by length %d, by crop shape %d, by not crossing %d, by speed %d",
+        len(rows),
+        *(dropped[reason] for reason in ("length", "crop shape", "not crossing", "speed")),
+    )
+    kept = [part.with_columns(apart=pl.Series(share)) for part, share in zip(kept, _apart(kept), strict=True)]
+    for row, part in zip(rows, kept, strict=True):
+        whole = part.filter(pl.col("inside") & (pl.col("apart") > 0))
         period = gait.step_period(
             whole["time_s"].to_numpy(),
             whole["width"].to_numpy().astype(float),
@@ -120,17 +132,11 @@ def build_scenes(
             max_cadence=max_cadence,
             min_strength=min_strength,
         )
-        rows.append({**{name: measured[name] for name in SCENES.columns if name in measured}, "cadence": 60 / period})
-        kept.append(part)
-    log.info(
-        "%d scenes; dropped by length %d, by crop shape %d, by not crossing %d, by speed %d",
-        len(rows),
-        *(dropped[reason] for reason in ("length", "crop shape", "not crossing", "speed")),
-    )
+        row["cadence"] = 60 / period
     order = sorted(range(len(rows)), key=lambda i: (rows[i]["start_s"], rows[i]["track"]))
     scenes = SCENES.frame([{"scene": scene, **rows[i]} for scene, i in enumerate(order)])
     parts = [kept[i].with_columns(scene=pl.lit(scene, pl.Int32)) for scene, i in enumerate(order)]
-    found = pl.concat(parts) if parts else detections.with_columns(scene=pl.lit(0, pl.Int32)).clear()
+    found = pl.concat(parts) if parts else detections.with_columns(scene=pl.lit(0, pl.Int32), apart=pl.lit(1, pl.Float32)).clear()
     return scenes, found.select(SCENE_DETECTIONS.schema.names())
 
 
@@ -151,6 +157,28 @@ def _measure(part: pl.DataFrame) -> dict:
         "crossing": abs(net) / part["picture_px"][0],
         "straightness": abs(net) / way if way else 0.0,
     }
+
+
+def _apart(parts: list[pl.DataFrame]) -> list[np.ndarray]:
+    """Of each detection of each passage, the share of its box that lies in no box of another passage.
+
+    Where the other is not found, but was before and will be after, his box is interpolated. If it lies here, then
+    both are in this box, and none of it is apart.
+    """
+    frames = [part["frame"].to_numpy() for part in parts]
+    boxes = [part.select("x1", "y1", "x2", "y2").to_numpy().astype(float) for part in parts]
+    apart = [np.ones(len(frame), np.float32) for frame in frames]
+    for i, j in itertools.permutations(range(len(parts)), 2):
+        both = (frames[i] >= frames[j][0]) & (frames[i] <= frames[j][-1])
+        if not both.any():
+            continue
+        own = boxes[i][both]
+        other = np.column_stack([np.interp(frames[i][both], frames[j], edge) for edge in boxes[j].T])
+        common = (np.minimum(own[:, 2:], other[:, 2:]) - np.maximum(own[:, :2], other[:, :2])).clip(0).prod(axis=1)
+        areas = [(box[:, 2:] - box[:, :2]).prod(axis=1) for box in (own, other)]
+        merged = ~np.isin(frames[i][both], frames[j]) & (common >= MERGED_SHARE * np.minimum(*areas))
+        apart[i][both] = np.minimum(apart[i][both], np.where(merged, 0, 1 - common / areas[0]))
+    return apart
 
 
 def _velocity(part: pl.DataFrame) -> np.ndarray:

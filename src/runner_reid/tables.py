@@ -220,6 +220,7 @@ SCENE_DETECTIONS = Table(
         **_BOX,
         "inside": Column(pl.Boolean, "", "not cut off by the left or right edge of the picture"),
         "area_px": Column(pl.Int32, "px", "pixels of the mask"),
+        "apart": Column(pl.Float32, "0..1", "share of the box in no box of another passage; 0: two runners in one box"),
     },
     ("scene", "frame", "person"),
 )

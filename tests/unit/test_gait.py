@@ -81,7 +81,7 @@ CHOICES = {"steps": 2, "max_frames": 47, "default_cadence": 180}
 
 
 def scenes_of(passages: list[dict]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """SCENE_DETECTIONS and SCENES of passages: time_s, width, inside, area_px, cadence."""
+    """SCENE_DETECTIONS and SCENES of passages: time_s, width, inside, area_px, apart, cadence."""
     rows, scenes = [], []
     for scene, passage in enumerate(passages):
         for place, (time_s, width) in enumerate(zip(passage["time_s"], passage["width"], strict=True)):
@@ -89,7 +89,8 @@ def scenes_of(passages: list[dict]) -> tuple[pl.DataFrame, pl.DataFrame]:
             inside = passage.get("inside", lambda time_s: True)(time_s)
             keys = {"scene": scene, "frame": 1000 * scene + place, "person": 0, "time_s": time_s}
             area_px = int(passage.get("area_px", lambda time_s: 900)(time_s))
-            rows.append({**keys, **box, "inside": inside, "area_px": area_px})
+            apart = passage.get("apart", lambda time_s: 1.0)(time_s)
+            rows.append({**keys, **box, "inside": inside, "area_px": area_px, "apart": apart})
         ends = {"start_s": passage["time_s"][0], "end_s": passage["time_s"][-1]}
         scenes.append(
             {"scene": scene, "track": scene, "first_frame": 1000 * scene, "last_frame": rows[-1]["frame"], **ends}
@@ -195,6 +196,25 @@ def test_frames_that_show_the_runner_are_preferred(hidden):
     given = passage(length_s=2.0, area_px=lambda s: 900 + 90 * np.sin(20 * s) if shows(s) else 400)
     found = gait.unify_gait_periods(*scenes_of([given]), **CHOICES)
     assert all(shows(s) for s in given["time_s"][found["frame"].to_numpy()])
+
+
+@pytest.mark.parametrize("crowd", ["first", "second"])
+@pytest.mark.parametrize("apart", [0.0, 0.3], ids=["two in one box", "beside another"])
+def test_frames_in_which_the_runner_is_alone_are_preferred(crowd, apart):
+    """Though two in one box are larger than either."""
+    alone = {"first": lambda s: s > 0.9, "second": lambda s: s < 1.1}[crowd]
+    larger = {"area_px": lambda s: 900 if alone(s) else 1500, "apart": lambda s: 1.0 if alone(s) else apart}
+    given = passage(length_s=2.0, **larger)
+    found = gait.unify_gait_periods(*scenes_of([given]), **CHOICES)
+    assert all(alone(s) for s in given["time_s"][found["frame"].to_numpy()])
+
+
+@pytest.mark.parametrize("alone_s, left_out", [(0.1, True), (0.03, False)])
+def test_frames_of_two_in_one_box_are_left_out_unless_there_are_hardly_others(alone_s, left_out):
+    given = passage(length_s=0.6, apart=lambda s: float(s < alone_s))
+    found = gait.unify_gait_periods(*scenes_of([given]), **CHOICES)
+    last_s = given["time_s"][found["frame"].to_numpy()].max()
+    assert (last_s < alone_s) == left_out
 
 
 @pytest.mark.parametrize("edge", ["left", "right", "none"])

@@ -175,6 +175,27 @@ def test_a_person_found_twice_is_one_scene(built, tracks, count):
         assert found.select("first_frame", "last_frame").row(0) == (RUNNER[0]["frame"], RUNNER[-1]["frame"])
 
 
+def test_how_much_of_a_box_is_the_runner_s_alone(built):
+    found, members = built(RUNNER, shifted(RUNNER, 40), person(ACROSS, start=200))
+    apart = [part["apart"].to_numpy() for part in members.sort("scene", "frame").partition_by("scene")]
+    middle = slice(20, 60)  # whole boxes
+    for scene in (0, 1):
+        rows = members.filter(pl.col("scene") == scene).sort("frame")[middle]
+        share = 40 / (rows["x2"] - rows["x1"]).to_numpy()
+        np.testing.assert_allclose(apart[scene][middle], share, rtol=0.2)
+    assert (apart[2] == 1).all()
+
+
+@pytest.mark.parametrize("behind_px, merged", [(30, True), (150, False)])
+def test_two_are_in_one_box_where_one_is_missed_but_heading_through_it(built, behind_px, merged):
+    gone = without(RUNNER, 45, 60)
+    found, members = built(sum(gone, []), shifted(RUNNER, behind_px))
+    other = members.filter(pl.col("scene") == 1).sort("frame")
+    missed = other["frame"].is_between(45, 59)
+    assert found.height == 2
+    assert ((other["apart"] == 0) == (missed if merged else False)).all()
+
+
 @pytest.mark.parametrize("stitch_s, count", [(0.1, 2), (0.7, 1)])
 def test_a_larger_stitch_s_mends_more(built, stitch_s, count):
     whole = person(move((6, 1.5)))
