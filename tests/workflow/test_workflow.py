@@ -43,11 +43,14 @@ def test_result_has_the_agreed_shape(finished):
     assert list(result["systems"]) == [
         "hist",
         "hist_shoe",
-        "hist_lab",
         "gru",
         "gru_hist",
+        "spcl",
+        "ice",
+        "pplr",
         "hhcl",
         "hhcl_shoe",
+        "hist_lab",
         "hhcl_shoe_identities",
         "hhcl_lab",
     ]
@@ -56,7 +59,7 @@ def test_result_has_the_agreed_shape(finished):
         assert set(system["strict"]) == {"mAP", "mAP_ci95", "rank1", "rank5", "mINP", "queries"}
         assert {"found", "true", "ARI", "ARI_all"} < set(system["identities"])
     assert {"params_sha256", "code", "weights", "trained_on", "seconds"} == set(result["provenance"])
-    learned = {"gru_ae", "hhcl_person", "hhcl_shoe"}
+    learned = {"gru_ae", "spcl_person", "ice_person", "pplr_person", "hhcl_person", "hhcl_shoe"}
     assert {"persons", "runners", "shoes"} | learned == set(result["provenance"]["weights"])
     assert learned == set(result["provenance"]["trained_on"])
     assert result["provenance"]["seconds"]["segment_persons"] > 0
