@@ -18,7 +18,7 @@ EDGE_PX = 2.0
 MIN_DOUBLED_FRAMES = 3
 """Frames that two tracks must share to be taken for one person found twice."""
 MERGED_SHARE = 0.5
-"""A box holds a runner who is not found himself if the smaller of it and his own, interpolated, lies in the other by this."""
+"""Who is not found himself is in another's box if the smaller of it and his interpolated box is in both by this share."""
 SMOOTHING_S = 0.6
 """Seconds over which a speed is measured: about two steps, so that swinging limbs cancel out."""
 
@@ -136,8 +136,7 @@ def build_scenes(
     order = sorted(range(len(rows)), key=lambda i: (rows[i]["start_s"], rows[i]["track"]))
     scenes = SCENES.frame([{"scene": scene, **rows[i]} for scene, i in enumerate(order)])
     parts = [kept[i].with_columns(scene=pl.lit(scene, pl.Int32)) for scene, i in enumerate(order)]
-    found = pl.concat(parts) if parts else detections.with_columns(scene=pl.lit(0, pl.Int32), apart=pl.lit(1, pl.Float32)).clear()
-    return scenes, found.select(SCENE_DETECTIONS.schema.names())
+    return scenes, pl.concat(parts).select(SCENE_DETECTIONS.schema.names()) if parts else SCENE_DETECTIONS.empty()
 
 
 def _measure(part: pl.DataFrame) -> dict:

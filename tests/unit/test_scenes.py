@@ -176,7 +176,7 @@ def test_a_person_found_twice_is_one_scene(built, tracks, count):
 
 
 def test_how_much_of_a_box_is_the_runner_s_alone(built):
-    found, members = built(RUNNER, shifted(RUNNER, 40), person(ACROSS, start=200))
+    _, members = built(RUNNER, shifted(RUNNER, 40), person(ACROSS, start=200))
     apart = [part["apart"].to_numpy() for part in members.sort("scene", "frame").partition_by("scene")]
     middle = slice(20, 60)  # whole boxes
     for scene in (0, 1):
@@ -188,8 +188,8 @@ def test_how_much_of_a_box_is_the_runner_s_alone(built):
 
 @pytest.mark.parametrize("behind_px, merged", [(30, True), (150, False)])
 def test_two_are_in_one_box_where_one_is_missed_but_heading_through_it(built, behind_px, merged):
-    gone = without(RUNNER, 45, 60)
-    found, members = built(sum(gone, []), shifted(RUNNER, behind_px))
+    before, after = without(RUNNER, 45, 60)
+    found, members = built(before + after, shifted(RUNNER, behind_px))
     other = members.filter(pl.col("scene") == 1).sort("frame")
     missed = other["frame"].is_between(45, 59)
     assert found.height == 2
