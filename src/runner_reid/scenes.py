@@ -18,7 +18,7 @@ EDGE_PX = 2.0
 MIN_DOUBLED_FRAMES = 3
 """Frames that two tracks must share to be taken for one person found twice."""
 MERGED_SHARE = 0.5
-"""Who is not found himself is in another's box if the smaller of it and his interpolated box is in both by this share."""
+"""Who is not found himself is in another's box if the smaller of it and his interpolated box lies in both by this."""
 SMOOTHING_S = 0.6
 """Seconds over which a speed is measured: about two steps, so that swinging limbs cancel out."""
 

@@ -74,6 +74,10 @@ class Learner(nn.Module):
         feature = describe()
         return feature, clustering.pseudo_labels(feature.cpu().numpy(), camera, **clusters)
 
+    def drawn(self, label: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """The labels (N,) that the batches of an epoch are drawn from; below 0 is not drawn."""
+        return label
+
     def begin(self, epoch: int, feature: torch.Tensor, label: torch.Tensor, camera: torch.Tensor) -> None:
         """Make ready for an epoch with these labels (N,) on the device."""
         raise NotImplementedError
@@ -195,7 +199,8 @@ def trainer(make: Callable[..., Learner]) -> Callable[..., Trained]:
             optimizers = [optimizer]
             if learner.heads:
                 optimizers.append(torch.optim.Adam(learner.heads, lr=rate, weight_decay=plan.weight_decay))
-            for row in draw_batches(label, camera, generator, count=plan.iterations, **batches):
+            drawn = learner.drawn(label, generator)
+            for row in draw_batches(drawn, camera, generator, count=plan.iterations, **batches):
                 views = [_view(images[row], generator, view, augment) for view in learner.VIEWS]
                 rows = torch.from_numpy(row).to(device)
                 batch = Batch(views, rows, labels[rows], on_device[rows])

@@ -106,6 +106,28 @@ def test_spcl():
         np.testing.assert_allclose(model.memory[row].numpy(), mixed, atol=1e-5)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_spcl_draws_a_share_of_the_classes_of_one_picture_and_all_others(share):
+    label = np.r_[np.repeat(np.arange(10), 4), np.arange(10, 4010)]
+    drawn = learner(spcl, alone_share=share).drawn(label, np.random.default_rng(0))
+    assert (drawn[:40] == label[:40]).all() and set(drawn[40:]) <= {-1, *label[40:]}
+    assert (drawn[40:] >= 0).mean() == pytest.approx(share, abs=0.03)
+
+
+def test_spcl_draws_from_classes_of_one_picture_where_there_are_no_others():
+    assert learner(spcl, alone_share=0.0).drawn(np.arange(5), np.random.default_rng(0)).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("renew, seen", [(False, [True, False]), (True, [True, True])])
+def test_spcl_looks_at_its_memory_or_at_the_pictures_anew(renew, seen):
+    model = learner(spcl, renew=renew)
+    clusters = {"k1": 4, "k2": 2, "eps": 0.5, "min_samples": 2, "by_camera": False}
+    for epoch, asked in enumerate(seen):
+        described = unit(COUNT, WIDTH, seed=10 + epoch)
+        model.label(epoch, lambda described=described: described, CAMERA.numpy(), clusters)
+        assert torch.equal(model.memory, described) == asked
+
+
 def test_spcl_keeps_who_is_surely_together():
     """Against sets: IoU with a tighter and a looser labelling, least over the members, 90th percentile of the first."""
     rng = np.random.default_rng(5)

@@ -15,7 +15,14 @@ CROPS = "any"
 LEARNED = True
 EXAMPLE = backbones.EXAMPLE
 EXAMPLE_TRAINING = unsupervised.EXAMPLE | {
-    "loss": {"momentum": 0.2, "temperature": 0.05, "eps_gap": 0.02, "quantile": 0.9}
+    "loss": {
+        "momentum": 0.2,
+        "temperature": 0.05,
+        "eps_gap": 0.02,
+        "quantile": 0.9,
+        "alone_share": 1.0,
+        "renew": False,
+    }
 }
 
 
@@ -25,24 +32,37 @@ class Learner(unsupervised.Learner):
     momentum: what the memory keeps of a vector when it sees the picture again; published 0.2. temperature: of the
     softmax, 0.05. eps_gap: how much stricter and looser the clusters are tried, 0.02. quantile: of the independence of
     the first epoch's clusters, which later ones must not exceed, 0.9; larger trusts more clusters.
+    alone_share: of the classes of one picture, how many an epoch draws batches from; published 1. They outnumber
+    clusters by far at first: with few steps, a smaller share lets these be seen at all. renew: describe all pictures
+    anew before every clustering; published False. The memory alone is as good where an epoch sees all pictures.
     """
 
     memory: torch.Tensor
     max_independence: torch.Tensor
 
     def __init__(
-        self, network: Embedder, count: int, *, momentum: float, temperature: float, eps_gap: float, quantile: float
+        self,
+        network: Embedder,
+        count: int,
+        *,
+        momentum: float,
+        temperature: float,
+        eps_gap: float,
+        quantile: float,
+        alone_share: float,
+        renew: bool,
     ):
         super().__init__(network)
         self.momentum, self.temperature = momentum, temperature
         self.eps_gap, self.quantile = eps_gap, quantile
+        self.alone_share, self.renew = alone_share, renew
         self.register_buffer("memory", torch.zeros(count, network.width))
         self.register_buffer("max_independence", torch.tensor(float("nan")))
 
     def label(
         self, epoch: int, describe: unsupervised.Describe, camera: np.ndarray, clusters: dict
     ) -> tuple[torch.Tensor, np.ndarray]:
-        if epoch == 0:
+        if epoch == 0 or self.renew:
             self.memory.copy_(describe())
         seen = self.memory.cpu().numpy()
         if clusters["by_camera"]:
@@ -57,6 +77,11 @@ class Learner(unsupervised.Learner):
         if epoch == 0:
             self.max_independence.fill_(independence_limit(usual, loose, self.quantile))
         return self.memory, reliable(usual, tight, loose, self.max_independence.item())
+
+    def drawn(self, label: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        alone = np.bincount(label)[label] == 1
+        kept = ~alone | (generator.random(len(label)) < self.alone_share)
+        return np.where(kept, label, -1) if kept.any() else label
 
     def begin(self, epoch: int, feature: torch.Tensor, label: torch.Tensor, camera: torch.Tensor) -> None:
         self.labels = label
