@@ -19,12 +19,12 @@ def clone(tmp_path_factory):
         pytest.skip("needs the git repository: this is a copy without it")
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
 
-    def run(*command: str) -> str:
+    def run(*command: str, fails: bool = False) -> str:
         given = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(
             [sys.executable, "-m", *command], cwd=folder, env=given, capture_output=True, text=True, timeout=300
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stdout + done.stderr
 
     run("dvc", "pull")
@@ -49,6 +49,19 @@ def test_a_changed_training_is_done_and_no_other(clone):
     params.write_text(text)
     assert "rule train_extractor:" in plan and "rule promote:" in plan
     assert "rule train_persons:" not in plan and "rule train_runners:" not in plan
+
+
+def test_a_damaged_card_is_told_in_one_line(clone):
+    folder, run = clone
+    card = folder / "data/weights/all/shoes.json"
+    kept = card.read_bytes()
+    card.unlink()  # it may be a link to what other clones share
+    card.write_text("{")
+    call = ["--configfile", "params.yaml", "--config", "videos=data/videos.tsv", "promoted=fitting", "--", "promote"]
+    said = run("snakemake", "--dry-run", "--cores", "2", *call, fails=True)
+    card.write_bytes(kept)
+    assert [line for line in said.splitlines() if "error: " in line and "shoes.json" in line]
+    assert "Traceback" not in said
 
 
 def test_what_was_trained_is_promoted_and_nothing_else_is_made(clone):
